@@ -1,0 +1,116 @@
+"""Every error durazzo raises, drawn once.
+
+    DurazzoError
+    ├── DocumentRefused      a document has errors; carries all its diagnostics    exit 3
+    ├── InputsRefused        inputs do not fit the workflow                        exit 3
+    ├── RunKeyConflict       a run key used before for another plan or inputs      exit 3
+    ├── UnknownRun           no run of that id                                     exit 2
+    ├── SettingsRefused      a setting cannot be used                              exit 2
+    ├── JournalUnavailable   Redis cannot be reached or refuses                    exit 4
+    ├── NoWorker             nobody would drive the run                            exit 4
+    ├── SealBroken           a sealed value cannot be opened with the keys at hand
+    ├── CredentialMissing    a secret that a provider needs is not there
+    └── RenderFailed         a request cannot be built from what the run holds
+
+Each has a stable ``code`` (kebab-case), and a message that says what to do.
+Messages never carry inputs, secrets or provider texts: codes and names only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnostic:
+    """One finding in a document, where it is and what to do about it."""
+
+    code: str
+    #: "error" refuses the document, "warning" is a leniency (refused by --strict).
+    severity: str
+    message: str
+    file: str = ""
+    line: int = 0
+    column: int = 0
+    #: JSON pointer into the document, "" for the whole.
+    pointer: str = ""
+    #: The source line, for the caret; "" when there is none to show.
+    excerpt: str = ""
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "code": self.code,
+            "severity": self.severity,
+            "file": self.file,
+            "line": self.line,
+            "column": self.column,
+            "pointer": self.pointer,
+            "message": self.message,
+        }
+
+
+class DurazzoError(Exception):
+    code: ClassVar[str] = "durazzo"
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class DocumentRefused(DurazzoError):
+    code = "document-refused"
+    exit_code = 3
+
+    def __init__(self, diagnostics: Sequence[Diagnostic]) -> None:
+        self.diagnostics = tuple(diagnostics)
+        errors = [d for d in self.diagnostics if d.severity == "error"]
+        super().__init__(errors[0].message if errors else "the document was refused")
+
+
+class InputsRefused(DurazzoError):
+    code = "inputs-refused"
+    exit_code = 3
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(self.problems))
+
+
+class RunKeyConflict(DurazzoError):
+    code = "run-key-conflict"
+    exit_code = 3
+
+
+class UnknownRun(DurazzoError):
+    code = "unknown-run"
+    exit_code = 2
+
+
+class SettingsRefused(DurazzoError):
+    code = "settings-refused"
+    exit_code = 2
+
+
+class JournalUnavailable(DurazzoError):
+    code = "redis-unavailable"
+    exit_code = 4
+
+
+class NoWorker(DurazzoError):
+    code = "no-worker"
+    exit_code = 4
+
+
+class SealBroken(DurazzoError):
+    code = "seal-broken"
+
+
+class CredentialMissing(DurazzoError):
+    code = "credential-missing"
+
+
+class RenderFailed(DurazzoError):
+    code = "render-failed"
