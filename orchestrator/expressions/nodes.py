@@ -6,6 +6,7 @@ Evaluation is in ``evaluate.py``; no node is ever run as Python.
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
@@ -14,15 +15,10 @@ Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json
 Comparison = Literal["==", "!=", "<", "<=", ">", ">="]
 
 
-class Missing:
+class Missing(enum.Enum):
     """A value that is not there: apart from null, and never equal to anything."""
 
-    _instance: Missing | None = None
-
-    def __new__(cls) -> Missing:
-        if cls._instance is None:
-            cls._instance = super().__new__(cls)
-        return cls._instance
+    MISSING = "missing"
 
     def __repr__(self) -> str:
         return "MISSING"
@@ -31,7 +27,7 @@ class Missing:
         return False
 
 
-MISSING: Final = Missing()
+MISSING: Final = Missing.MISSING
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,5 +213,3 @@ def walk(node: Node) -> Iterator[Node]:
             children = ()
     for child in children:
         yield from walk(child)
-
-

@@ -148,17 +148,6 @@ class Plan:
                 return step
         raise KeyError(step_id)
 
-    def forward_of(self, step_id: str) -> frozenset[str]:
-        """Steps that can follow, however far, without going back: ``step_id`` excluded."""
-        found: set[str] = set()
-        frontier = [step_id]
-        while frontier:
-            for target in self.step(frontier.pop()).targets():
-                if target not in found and target != step_id:
-                    found.add(target)
-                    frontier.append(target)
-        return frozenset(found)
-
 
 def request_nodes(call: HttpCall) -> Iterator[Node]:
     yield from call.path

@@ -1,0 +1,253 @@
+"""The pure heart: what follows from a run's state.
+
+``advance`` is called by whoever holds a run's news: a worker after its call, the
+timekeeper after a worker died, a person's cancel. Called twice on one state it decides
+the same; called on a state with nothing settled it decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from orchestrator.engine.events import Change, Event, apply_change, decided
+from orchestrator.engine.recovery import next_check
+from orchestrator.engine.state import ACTIVE, Phase, Result, State, Visit
+from orchestrator.plan.graph import Graph
+from orchestrator.plan.model import Action, Choice, End, Goto, Retry
+
+VISITS_EXHAUSTED = "visits-exhausted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    #: The state's seq that this was decided upon; the journal refuses it on any other.
+    seq: int
+    event: Event
+    before: State
+    after: State
+    #: Visits entered now: each needs a message in the run's lane.
+    entered: tuple[tuple[str, int], ...]
+    #: When the timekeeper looks at the run next; None when the run is over and paid its duties.
+    due: int | None
+
+    def fields(self) -> tuple[dict[str, str], tuple[str, ...]]:
+        """What the decision writes into the control hash, and what it removes from it.
+
+        Only what changed: another branch's claim or lease must not be written over.
+        """
+        before, after = self.before.encode(), self.after.encode()
+        changed = {k: v for k, v in after.items() if before.get(k) != v and k != "seq"}
+        return changed, tuple(k for k in before if k not in after)
+
+
+def advance(graph: Graph, state: State, now: int) -> Decision | None:
+    """The decision that ``state`` calls for; None when it calls for none."""
+    if state.end:
+        return None
+    desk = _Desk(graph, state, now)
+    for step in graph.plan.steps:
+        visit = state.visits.get(step.id)
+        if visit and visit.phase is Phase.SETTLED:
+            desk.settle(step.id, visit)
+    if desk.state.ending:
+        desk.wind_down()
+    desk.finish()
+    return desk.decision() if desk.changes else None
+
+
+def routes_text(matched: Iterable[Iterable[int]]) -> str:
+    """Which routes hold, by choice, as ``Outcome.matched`` has it."""
+    return ";".join(",".join(map(str, routes)) for routes in matched)
+
+
+def _routes(text: str, choices: int) -> list[list[int]]:
+    rows = [[int(i) for i in row.split(",") if i] for row in text.split(";")]
+    return (rows + [[] for _ in range(choices)])[:choices]
+
+
+class _Desk:
+    """A state under decision: every change is applied as it is made."""
+
+    def __init__(self, graph: Graph, state: State, now: int) -> None:
+        self.graph = graph
+        self.before = state
+        self.state = state
+        self.now = now
+        self.changes: list[Change] = []
+
+    def do(self, *change: str | int) -> None:
+        self.changes.append(change)
+        self.state = apply_change(self.state, change, at=self.now)
+
+    def decision(self) -> Decision:
+        event = decided(at=self.now, changes=self.changes)
+        pairs = ((c[1], c[2]) for c in self.changes if c[0] == "enter")
+        return Decision(
+            seq=self.before.seq,
+            event=event,
+            before=self.before,
+            after=self.state,
+            entered=tuple((str(step), int(number)) for step, number in pairs),
+            due=next_check(self.state, self.now),
+        )
+
+    # One settled visit.
+
+    def settle(self, step: str, visit: Visit) -> None:
+        match Result(visit.result):
+            case Result.SUCCEEDED:
+                self._succeed(step, visit)
+            case Result.FINAL:
+                self._fail(step, visit)
+            case Result.PENDING:
+                self.do("close", step, Phase.UNKNOWN, "")
+            case _ if self.state.ending:
+                self._give_up(step, visit)
+            case Result.WITHDRAWN:
+                self.do("ready", step)
+            case Result.OPERATOR:
+                self.do("wait", step, self.now + max(visit.delay, 0))
+            case Result.TRANSIENT | Result.UNKNOWN if visit.delay >= 0:
+                self.do("wait", step, self.now + visit.delay)
+            case Result.TRANSIENT if not visit.doubt:
+                self._fail(step, visit)
+            case _:
+                # Out of attempts, and one of them may have been executed: not a failure.
+                self.do("close", step, Phase.UNKNOWN, "")
+
+    def _give_up(self, step: str, visit: Visit) -> None:
+        in_doubt = visit.doubt or visit.result == Result.UNKNOWN
+        self.do("close", step, Phase.UNKNOWN if in_doubt else Phase.CANCELLED, "")
+
+    def _succeed(self, step: str, visit: Visit) -> None:
+        if self.state.ending:
+            self.do("close", step, Phase.SUCCEEDED, "")
+            return
+        choices = self.graph.steps[step].success
+        entered, taken, blocked = self._follow(step, visit, choices)
+        self.do("close", step, Phase.SUCCEEDED, entered)
+        if blocked and not taken:
+            self.do("ending", "failed", VISITS_EXHAUSTED, step)
+
+    def _fail(self, step: str, visit: Visit) -> None:
+        if self.state.ending:
+            self.do("close", step, Phase.FAILED, "")
+            return
+        choices = self.graph.steps[step].failure
+        entered, taken, _ = self._follow(step, visit, choices)
+        if self.state.visited(step) == visit.number:
+            self.do("close", step, Phase.FAILED, entered)
+        if not taken and not self.state.ending:
+            self.do("ending", "failed", visit.code or "failed", step)
+
+    def _follow(
+        self, step: str, visit: Visit, choices: tuple[Choice, ...]
+    ) -> tuple[str, bool, bool]:
+        """Take each choice's first open route: what was entered, any taken, any closed."""
+        first = len(self.changes)
+        targets: set[str] = set()
+        taken = blocked = False
+        for number, rows in enumerate(_routes(visit.matched, len(choices))):
+            for index in rows:
+                action = choices[number].routes[index].then
+                if self._take(step, visit, action, route=f"{number}.{index}"):
+                    taken = True
+                    targets |= {action.step} if isinstance(action, Goto) else set()
+                    break
+                blocked = True
+        if not self._tries_again(step, visit):
+            self._leave(step, targets)
+        enters = (c for c in self.changes[first:] if c[0] == "enter")
+        return " ".join(f"{c[1]}.{c[2]}" for c in enters), taken, blocked
+
+    def _tries_again(self, step: str, visit: Visit) -> bool:
+        return self.state.visited(step) != visit.number
+
+    def _take(self, step: str, visit: Visit, action: Action, *, route: str) -> bool:
+        match action:
+            case Goto(step=target, cap=cap):
+                if self.state.visited(target) >= cap:
+                    return False
+                self._arrive(step, target)
+            case Retry(after_ms=after, limit=limit):
+                used = dict(word.split(":") for word in visit.retried.split())
+                count = int(used.get(route, 0))
+                if count >= limit:
+                    return False
+                used[route] = str(count + 1)
+                retried = " ".join(f"{r}:{n}" for r, n in used.items())
+                self.do("again", step, visit.number + 1, self.now + after, retried)
+            case End():
+                failed = visit.result != Result.SUCCEEDED
+                end, code = ("failed", visit.code or "failed") if failed else ("succeeded", "")
+                self.do("ending", end, code, step if failed else "")
+        return True
+
+    # Ways into steps, and ways not taken.
+
+    def _arrive(self, source: str, target: str) -> None:
+        if source in self.graph.steps[target].awaits:
+            self.do("arrive", target, source, 1)
+            self._try_join(target)
+            return
+        if self.graph.goes_back(source, target):
+            self._reopen(target)
+        self._enter(target)
+
+    def _enter(self, target: str) -> None:
+        # Two ways that meet without a join while the step is under way are one arrival.
+        visit = self.state.visits.get(target)
+        if visit and visit.phase in ACTIVE and not self._settling(target, visit):
+            return
+        self.do("enter", target, self.state.visited(target) + 1)
+
+    def _settling(self, target: str, visit: Visit) -> bool:
+        """A step that leads to itself is still settled here: it is done, not under way."""
+        return visit.phase is Phase.SETTLED and self.before.visits.get(target) == visit
+
+    def _reopen(self, target: str) -> None:
+        """Going back: joins further on wait anew for the steps that will run again."""
+        for join in self.graph.joins:
+            if join.id in self.graph.after(target) and join.id in self.state.arrivals:
+                self.do("joined", join.id)
+
+    def _leave(self, step: str, taken: set[str]) -> None:
+        """Tell the joins further on which ways from ``step`` were not taken."""
+        if not self.graph.joins:
+            return
+        for target in self.graph.steps[step].targets():
+            if target not in taken and not self.graph.goes_back(step, target):
+                self._close_way(step, target)
+
+    def _close_way(self, source: str, target: str) -> None:
+        step = self.graph.steps[target]
+        if source in step.awaits:
+            self.do("arrive", target, source, 0)
+            self._try_join(target)
+        elif not step.awaits and not self.state.visited(target):
+            self._leave(target, set())
+
+    def _try_join(self, target: str) -> None:
+        step = self.graph.steps[target]
+        arrived = self.state.arrivals.get(target, {})
+        if any(source not in arrived for source in step.awaits):
+            return
+        self.do("joined", target)
+        if any(arrived.values()):
+            self._enter(target)
+        else:
+            self._leave(target, set())
+
+    # The end of the run.
+
+    def wind_down(self) -> None:
+        for step, visit in self.state.visits.items():
+            if visit.phase in {Phase.READY, Phase.WAITING}:
+                self._give_up(step, visit)
+
+    def finish(self) -> None:
+        phases = {visit.phase for visit in self.state.visits.values()}
+        if phases & ACTIVE or Phase.UNKNOWN in phases:
+            return
+        self.do("end", self.state.ending or "succeeded", "result")

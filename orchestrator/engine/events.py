@@ -1,0 +1,204 @@
+"""What happened to a run: the journal's list. Folding it gives the control hash.
+
+An event is one flat JSON object, ids and codes only:
+
+    accepted  plan name lane starts        claimed   step visit fence worker until
+    begun     step visit attempt until     limited   step visit until
+    outcome   step visit attempt + Outcome decided   changes
+    sent      step visit sends             control   kind by reason
+    settled   (duties done)
+
+``e`` is the kind, ``t`` the time in ms on Redis' clock. Every event but ``begun`` and
+``settled`` moves ``seq``: a decision may depend on it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+from orchestrator.engine.state import Outcome, Phase, Result, State, Visit
+
+#: A decision's steps, each a small JSON array: ["enter", step, visit, at] …
+Change: TypeAlias = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    kind: str
+    at: int
+    fields: Mapping[str, Any]
+
+    def encode(self) -> str:
+        plain = {"e": self.kind, "t": self.at, **self.fields}
+        return json.dumps(plain, separators=(",", ":"))
+
+    @staticmethod
+    def decode(text: str | bytes) -> Event:
+        plain = json.loads(text)
+        return Event(kind=plain.pop("e"), at=int(plain.pop("t")), fields=plain)
+
+
+def accepted(*, at: int, plan: str, name: str, lane: str, starts: Iterable[str]) -> Event:
+    fields = {"plan": plan, "name": name, "lane": lane, "starts": list(starts)}
+    return Event(kind="accepted", at=at, fields=fields)
+
+
+def outcome_landed(*, at: int, step: str, visit: Visit, outcome: Outcome) -> Event:
+    fields: dict[str, Any] = {"s": step, "n": visit.number, "a": visit.attempts}
+    fields["k"] = outcome.result.value
+    fields |= {"c": outcome.code} if outcome.code else {}
+    fields |= {"d": outcome.detail} if outcome.detail else {}
+    fields |= {"h": outcome.status} if outcome.status else {}
+    fields |= {"m": outcome.matched} if outcome.matched else {}
+    fields |= {"l": outcome.delay} if outcome.delay >= 0 else {}
+    return Event(kind="outcome", at=at, fields=fields)
+
+
+def decided(*, at: int, changes: Iterable[Change]) -> Event:
+    return Event(kind="decided", at=at, fields={"d": [list(change) for change in changes]})
+
+
+def control(*, at: int, kind: str, by: str, reason: str) -> Event:
+    return Event(kind="control", at=at, fields={"k": kind, "by": by, "why": reason})
+
+
+def begin(event: Event) -> State:
+    """The state that ``accepted`` starts from."""
+    f = event.fields
+    ready = {s: Visit(number=1, phase=Phase.READY, since=event.at) for s in f["starts"]}
+    return State(
+        plan=f["plan"], name=f["name"], lane=f["lane"], accepted=event.at, seq=1, visits=ready
+    )
+
+
+def fold(events: Iterable[Event]) -> State:
+    """The state after all of a run's events; the first is ``accepted``."""
+    stream = iter(events)
+    state = begin(next(stream))
+    for event in stream:
+        state = apply(state, event)
+    return state
+
+
+def apply(state: State, event: Event) -> State:
+    match event.kind:
+        case "decided":
+            state = apply_changes(state, event.fields["d"], at=event.at)
+        case "control":
+            state = _controlled(state, event.fields["k"])
+        case "settled":
+            return replace(state, outbox="")
+        case _:
+            step = event.fields["s"]
+            visit = _moved(state.visits[step], event)
+            state = replace(state, visits={**state.visits, step: visit})
+    return state if event.kind == "begun" else replace(state, seq=state.seq + 1)
+
+
+def _moved(visit: Visit, event: Event) -> Visit:
+    f = event.fields
+    match event.kind:
+        case "claimed":
+            held = replace(visit, phase=Phase.HELD, fence=f["f"], worker=f["w"], until=f["u"])
+            return replace(held, doubt=1) if f.get("d") else held
+        case "begun":
+            first = visit.first or event.at
+            return replace(
+                visit, phase=Phase.CALLING, attempts=f["a"], until=f["u"], first=first
+            )
+        case "limited":
+            return replace(visit, phase=Phase.WAITING, until=f["u"])
+        case "sent":
+            waited = visit.phase is Phase.WAITING
+            phase = Phase.READY if waited else visit.phase
+            return replace(visit, phase=phase, sends=f["x"], since=event.at)
+        case "outcome":
+            return visit.land(outcome_of(f))
+        case kind:
+            raise ValueError(f"an event of kind {kind!r} is not of this release")
+
+
+def outcome_of(fields: Mapping[str, Any]) -> Outcome:
+    return Outcome(
+        result=Result(fields["k"]),
+        code=fields.get("c", ""),
+        detail=fields.get("d", ""),
+        status=fields.get("h", 0),
+        matched=fields.get("m", ""),
+        delay=fields.get("l", -1),
+    )
+
+
+def _controlled(state: State, kind: str) -> State:
+    match kind:
+        case "pause":
+            return replace(state, paused=True)
+        case "resume":
+            return replace(state, paused=False, visits=_unsent(state.visits))
+        case "cancel":
+            return state if state.ending else replace(state, ending="cancelled", code="cancelled")
+        case _:
+            raise ValueError(f"a control of kind {kind!r} is not of this release")
+
+
+def _unsent(visits: Mapping[str, Visit]) -> dict[str, Visit]:
+    """Messages that came while the run was paused were dropped: none is out any more."""
+    return {
+        step: replace(visit, since=0) if visit.phase is Phase.READY else visit
+        for step, visit in visits.items()
+    }
+
+
+def apply_changes(state: State, changes: Iterable[Change], *, at: int) -> State:
+    for change in changes:
+        state = apply_change(state, tuple(change), at=at)
+    return state
+
+
+def apply_change(state: State, change: Change, *, at: int) -> State:
+    match change:
+        case ("enter", str(step), int(number)):
+            old = state.visits.get(step)
+            fence = old.fence if old else 0
+            new = Visit(number=number, phase=Phase.READY, since=at, fence=fence)
+            return _with(state, step, new)
+        case ("again", str(step), int(number), int(until), str(retried)):
+            new = Visit(
+                number=number, phase=Phase.WAITING, until=until, retried=retried,
+                fence=state.visits[step].fence,
+            )  # fmt: skip
+            return _with(state, step, new)
+        case ("wait", str(step), int(until)):
+            visit = replace(state.visits[step], phase=Phase.WAITING, until=until)
+            return _with(state, step, visit)
+        case ("ready", str(step)):
+            visit = replace(state.visits[step], phase=Phase.READY, since=0)
+            return _with(state, step, visit)
+        case ("close", str(step), str(phase), str(following)):
+            visit = replace(state.visits[step], phase=Phase(phase), next=following)
+            return _with(state, step, visit)
+        case _:
+            return _apply_run_change(state, change, at=at)
+
+
+def _apply_run_change(state: State, change: Change, *, at: int) -> State:
+    match change:
+        case ("arrive", str(target), str(source), int(taken)):
+            sources = {**state.arrivals.get(target, {}), source: bool(taken)}
+            return replace(state, arrivals={**state.arrivals, target: sources})
+        case ("joined", str(target)):
+            rest = {step: s for step, s in state.arrivals.items() if step != target}
+            return replace(state, arrivals=rest)
+        case ("ending", str(end), str(code), str(step)):
+            return replace(state, ending=end, code=code, failed_step=step)
+        case ("end", str(end), str(outbox)):
+            return replace(state, end=end, ended=at, outbox=outbox)
+        case _:
+            raise ValueError(f"a change {change[0]!r} is not of this release")
+
+
+def _with(state: State, step: str, visit: Visit) -> State:
+    return replace(state, visits={**state.visits, step: visit})

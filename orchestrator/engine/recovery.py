@@ -1,0 +1,90 @@
+"""When a run must be looked at again, and what to send when nobody drives it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from dataclasses import dataclass
+from typing import Final
+
+from orchestrator.engine.state import IN_FLIGHT, Phase, State, Visit
+
+#: A message that is not claimed after this is looked for; doubles with each send. ms.
+RESEND_AFTER: Final = 4_000
+RESEND_CAP: Final = 300_000
+#: A lease is checked this often: a dead worker's run moves again about so much later. ms.
+LEASE_CHECK: Final = 2_500
+#: Duties (a result to store) that their doer left undone are taken over after this. ms.
+DUTY_GRACE: Final = 3_000
+#: Landed outcomes that their worker did not live to decide upon. ms.
+SETTLE_GRACE: Final = 1_000
+#: Runs that wait for a person. ms.
+PARKED_CHECK: Final = 3_600_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lane:
+    """What is known of a lane's queue, so that a mere backlog is not sent twice."""
+
+    #: The newest send that was claimed: older messages still unclaimed are lost. ms.
+    claimed: int
+    empty: bool
+
+
+def next_check(state: State, now: int) -> int | None:
+    """When to look at the run next (ms, Redis' clock); None when it may leave the due-set."""
+    if state.end:
+        return now + DUTY_GRACE if state.outbox else None
+    times = [_visit_check(visit, now, paused=state.paused) for visit in state.visits.values()]
+    return min((t for t in times if t is not None), default=now + SETTLE_GRACE)
+
+
+def _visit_check(visit: Visit, now: int, *, paused: bool) -> int | None:
+    match visit.phase:
+        case Phase.READY | Phase.WAITING if paused:
+            return now + PARKED_CHECK
+        case Phase.READY:
+            return visit.since + _patience(visit) if visit.since else now
+        case Phase.HELD | Phase.CALLING:
+            return min(visit.until, now + LEASE_CHECK)
+        case Phase.WAITING:
+            return visit.until
+        case Phase.SETTLED:
+            return now + SETTLE_GRACE
+        case Phase.UNKNOWN:
+            return now + PARKED_CHECK
+        case _:
+            return None
+
+
+def abandoned(
+    state: State, *, now: int, alive: Container[str], lane: Lane
+) -> tuple[tuple[str, Visit], ...]:
+    """Visits that nobody drives and no message is out for, or whose time has come."""
+    if state.end or state.paused:
+        return ()
+    return tuple(
+        (step, visit)
+        for step, visit in state.visits.items()
+        if _is_abandoned(visit, now=now, alive=alive, lane=lane)
+    )
+
+
+def _is_abandoned(visit: Visit, *, now: int, alive: Container[str], lane: Lane) -> bool:
+    if visit.phase is Phase.WAITING:
+        return visit.until <= now
+    if visit.phase is Phase.READY:
+        if not visit.since:
+            return True
+        return now >= visit.since + _patience(visit) and _is_lost(visit, lane)
+    if visit.phase in IN_FLIGHT:
+        return visit.until <= now or visit.worker not in alive
+    return False
+
+
+def _is_lost(visit: Visit, lane: Lane) -> bool:
+    """A lane is first in, first out: a later message was claimed, or none are left."""
+    return lane.empty or lane.claimed > visit.since
+
+
+def _patience(visit: Visit) -> int:
+    return min(RESEND_AFTER << min(visit.sends - 1, 10), RESEND_CAP)

@@ -1,0 +1,239 @@
+"""A run's control state: what the journal's hash holds, typed.
+
+The state is the fold of the run's events (``events.py``). Values never stand here:
+inputs, outputs and frozen requests are sealed beside it, and no decision reads them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from enum import StrEnum
+from typing import Final
+
+
+class Phase(StrEnum):
+    READY = "ready"  #: entered; a message for it is, or was, on its way
+    HELD = "held"  #: a worker has the lease; nothing was sent under it
+    CALLING = "calling"  #: a call has begun: the provider may have executed it
+    WAITING = "waiting"  #: not before ``until``
+    SETTLED = "settled"  #: the outcome has landed, nothing was decided from it yet
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    UNKNOWN = "unknown"  #: parked: the provider may have executed it, nobody knows
+    CANCELLED = "cancelled"
+
+
+IN_FLIGHT: Final = frozenset({Phase.HELD, Phase.CALLING})
+ACTIVE: Final = IN_FLIGHT | {Phase.READY, Phase.WAITING, Phase.SETTLED}
+
+
+class Result(StrEnum):
+    """What an attempt came to, as the engine sees it."""
+
+    SUCCEEDED = "succeeded"
+    FINAL = "final"
+    TRANSIENT = "transient"  #: surely did nothing
+    UNKNOWN = "unknown"  #: may have done it
+    OPERATOR = "operator"  #: needs a person at the provider's side; fails nobody
+    PENDING = "pending"  #: the provider has it; money may still move
+    WITHDRAWN = "withdrawn"  #: given back before anything was sent
+
+
+class Status(StrEnum):
+    PENDING = "pending"
+    RUNNING = "running"
+    WAITING = "waiting"
+    PAUSED = "paused"
+    UNKNOWN = "unknown"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """The end of one attempt. Codes only: no text of a provider."""
+
+    result: Result
+    code: str = ""
+    detail: str = ""
+    #: HTTP status, 0 when there was no answer.
+    status: int = 0
+    #: Which routes hold, by choice: "0,2;1" is routes 0 and 2 of choice 0, route 1 of choice 1.
+    matched: str = ""
+    #: Milliseconds until the next attempt; -1 when policy allows none.
+    delay: int = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """The latest visit of one step. Field metadata: the short name in the journal."""
+
+    number: int = field(metadata={"as": "n"})
+    phase: Phase = field(metadata={"as": "p"})
+    #: READY: when it was last sent to its lane, 0 when no message is out. ms, Redis' clock.
+    since: int = field(default=0, metadata={"as": "s"})
+    #: Messages sent for this visit; each has its own task id.
+    sends: int = field(default=1, metadata={"as": "x"})
+    #: Grows with every claim and never shrinks, over all visits: a write under an older one is lost.
+    fence: int = field(default=0, metadata={"as": "f"})
+    #: Worker incarnation that has, or had, the lease.
+    worker: str = field(default="", metadata={"as": "w"})
+    #: HELD, CALLING: end of the lease. WAITING: not before. ms, Redis' clock.
+    until: int = field(default=0, metadata={"as": "u"})
+    #: Calls begun in this visit.
+    attempts: int = field(default=0, metadata={"as": "a"})
+    #: When the first call of this visit began: the idempotency key's window starts here.
+    first: int = field(default=0, metadata={"as": "b"})
+    #: 1 when some attempt of this visit may have been executed unseen.
+    doubt: int = field(default=0, metadata={"as": "d"})
+    #: The document's own retries so far, by failure route: "0:2" is two by route 0.
+    retried: str = field(default="", metadata={"as": "r"})
+    result: str = field(default="", metadata={"as": "k"})
+    code: str = field(default="", metadata={"as": "c"})
+    detail: str = field(default="", metadata={"as": "t"})
+    status: int = field(default=0, metadata={"as": "h"})
+    matched: str = field(default="", metadata={"as": "m"})
+    delay: int = field(default=-1, metadata={"as": "l"})
+    #: Visits that the decision upon this one entered: "step.visit step.visit".
+    next: str = field(default="", metadata={"as": "g"})
+
+    def encode(self) -> str:
+        """JSON without fields at their default. Scalars only: Lua's cjson must not reshape it."""
+        plain = {}
+        for name, short, default in _VISIT_FIELDS:
+            value = getattr(self, name)
+            if value != default:
+                plain[short] = value
+        return json.dumps(plain, separators=(",", ":"))
+
+    @staticmethod
+    def decode(text: str) -> Visit:
+        plain = json.loads(text)
+        values = {name: plain[short] for name, short, _ in _VISIT_FIELDS if short in plain}
+        return Visit(**{**values, "phase": Phase(values["phase"])})
+
+    def land(self, outcome: Outcome) -> Visit:
+        in_doubt = outcome.result in {Result.UNKNOWN, Result.PENDING}
+        return replace(
+            self,
+            phase=Phase.SETTLED,
+            result=outcome.result.value,
+            code=outcome.code,
+            detail=outcome.detail,
+            status=outcome.status,
+            matched=outcome.matched,
+            delay=outcome.delay,
+            doubt=1 if in_doubt else self.doubt,
+        )
+
+    @property
+    def entered(self) -> tuple[tuple[str, int], ...]:
+        """Steps and visits that the decision upon this visit entered."""
+        pairs = (word.rpartition(".") for word in self.next.split())
+        return tuple((step, int(number)) for step, _, number in pairs)
+
+
+_VISIT_FIELDS: Final = tuple((f.name, f.metadata["as"], f.default) for f in fields(Visit))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """One run. ``seq`` counts every change that a decision could depend on."""
+
+    plan: str
+    name: str
+    lane: str
+    accepted: int
+    seq: int = 0
+    visits: Mapping[str, Visit] = field(default_factory=dict)
+    #: Joins not yet complete: target → source → whether the way was taken.
+    arrivals: Mapping[str, Mapping[str, bool]] = field(default_factory=dict)
+    #: Set by pause, cleared by resume.
+    paused: bool = False
+    #: The end that the run is on its way to: routes are no longer followed.
+    ending: str = ""
+    code: str = ""
+    failed_step: str = ""
+    #: The end itself, "" until nothing is in flight or in doubt any more.
+    end: str = ""
+    ended: int = 0
+    #: Duties that must be done before the run leaves the due-set, space-separated.
+    outbox: str = ""
+
+    @property
+    def status(self) -> Status:
+        if self.end:
+            return Status(self.end)
+        phases = {visit.phase for visit in self.visits.values()}
+        if phases & (IN_FLIGHT | {Phase.SETTLED}):
+            return Status.RUNNING
+        if self.paused:
+            return Status.PAUSED
+        if Phase.READY in phases:
+            begun = any(v.attempts or v.number > 1 for v in self.visits.values())
+            return Status.RUNNING if begun else Status.PENDING
+        return Status.WAITING if Phase.WAITING in phases else Status.UNKNOWN
+
+    def visited(self, step: str) -> int:
+        visit = self.visits.get(step)
+        return visit.number if visit else 0
+
+    def active(self) -> bool:
+        return any(visit.phase in ACTIVE for visit in self.visits.values())
+
+    def encode(self) -> dict[str, str]:
+        """The journal's hash: scalars by name, ``s:<step>`` visits, ``j:<step>`` arrivals."""
+        plain = {}
+        for name, short, default in _STATE_FIELDS:
+            value = getattr(self, name)
+            if value != default:
+                plain[short] = str(int(value)) if isinstance(value, bool) else str(value)
+        plain |= {f"s:{step}": visit.encode() for step, visit in self.visits.items()}
+        for step, sources in self.arrivals.items():
+            plain[f"j:{step}"] = " ".join(f"{s}={int(taken)}" for s, taken in sources.items())
+        return plain
+
+    @staticmethod
+    def decode(plain: Mapping[str, str]) -> State:
+        visits, arrivals = {}, {}
+        for key, value in plain.items():
+            if key.startswith("s:"):
+                visits[key[2:]] = Visit.decode(value)
+            elif key.startswith("j:"):
+                pairs = (word.rpartition("=") for word in value.split())
+                arrivals[key[2:]] = {source: taken == "1" for source, _, taken in pairs}
+        return State(
+            plan=plain["plan"],
+            name=plain["name"],
+            lane=plain["lane"],
+            accepted=int(plain["accepted"]),
+            seq=int(plain.get("seq", 0)),
+            visits=visits,
+            arrivals=arrivals,
+            paused=plain.get("paused") == "1",
+            ending=plain.get("ending", ""),
+            code=plain.get("code", ""),
+            failed_step=plain.get("failed", ""),
+            end=plain.get("end", ""),
+            ended=int(plain.get("ended", 0)),
+            outbox=plain.get("outbox", ""),
+        )
+
+
+_STATE_FIELDS: Final = (
+    ("plan", "plan", None),
+    ("name", "name", None),
+    ("lane", "lane", None),
+    ("accepted", "accepted", None),
+    ("seq", "seq", 0),
+    ("paused", "paused", False),
+    ("ending", "ending", ""),
+    ("code", "code", ""),
+    ("failed_step", "failed", ""),
+    ("end", "end", ""),
+    ("ended", "ended", 0),
+    ("outbox", "outbox", ""),
+)

@@ -1,0 +1,45 @@
+-- accept(run, log, data, due, runs, plan, clock [, key])
+--       (id, digest, plan, name, lane, due_after, inputs, print, key_value,
+--        n_reads, step, fields, …, n_starts, start, …)
+-- run, log, data, due, runs, plan, key: as in keys.py; clock: test offset.
+-- plan and inputs, print, key_value are sealed; plan is '' when the caller trusts it is stored.
+-- Atomic: the run key, the plan, the run and its place in the due-set, or none of them.
+-- Returns {'new', now} | {'known', run, print} | {'plan-needed'}.
+local run, log, data, due, runs, plan = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local key = KEYS[8]
+local _, now = clock(KEYS[7])
+
+if key then
+  local known = redis.call('HMGET', key, 'run', 'print')
+  if known[1] then return {'known', known[1], known[2]} end
+end
+if redis.call('EXISTS', plan) == 0 and ARGV[3] == '' then return {'plan-needed'} end
+
+local at = 10
+if ARGV[3] ~= '' then
+  redis.call('HSETNX', plan, 'body', ARGV[3])
+  for i = 1, tonumber(ARGV[at]) do
+    redis.call('HSETNX', plan, 'r:' .. ARGV[at + 2 * i - 1], ARGV[at + 2 * i])
+  end
+end
+at = at + 2 * tonumber(ARGV[at]) + 1
+
+local starts = {}
+for i = 1, tonumber(ARGV[at]) do
+  local step = ARGV[at + i]
+  starts[i] = quoted(step)
+  put_visit(run, step, {n = 1, p = 'ready', s = now})
+end
+redis.call('HSET', run, 'plan', ARGV[2], 'name', ARGV[4], 'lane', ARGV[5],
+           'accepted', int(now), 'seq', '1')
+redis.call('RPUSH', log, '{"e":"accepted","t":' .. int(now) .. ',"plan":' .. quoted(ARGV[2])
+  .. ',"name":' .. quoted(ARGV[4]) .. ',"lane":' .. quoted(ARGV[5])
+  .. ',"starts":[' .. table.concat(starts, ',') .. ']}')
+redis.call('HSET', data, 'inputs', ARGV[7])
+if key then
+  redis.call('HSET', data, 'key', ARGV[9])
+  redis.call('HSET', key, 'run', ARGV[1], 'print', ARGV[8])
+end
+redis.call('ZADD', runs, now, ARGV[1])
+redis.call('ZADD', due, now + tonumber(ARGV[6]), ARGV[1])
+return {'new', now}

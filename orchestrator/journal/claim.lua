@@ -1,0 +1,76 @@
+-- claim(run, log, data, due, workers, clock)
+--      (id, step, visit, worker, hold_ms, check_ms, plan_prefix, lane_prefix)
+-- Atomic: the visit's lease and fence, the event, the run's next check, the lane's mark.
+-- Reads plan:<digest> (which data the step reads) and writes lane:<lane>: same node, by prefix.
+-- A visit is free when it is ready, when its wait is over, or when its lease died with its
+-- worker; in the last case a call may have been executed, and `d` (doubt) says so from now on.
+-- Returns {verdict, now, control hash, {data field, value, …}, in_doubt}.
+local run, log, data, due = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local id, step, number, worker = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
+local _, now = clock(KEYS[6])
+
+local function answer(verdict, fields, doubt)
+  return {verdict, now, redis.call('HGETALL', run), fields or {}, doubt or 0}
+end
+
+local function dead(visit)
+  local beat = redis.call('ZSCORE', KEYS[5], visit.w)
+  return visit.u <= now or not beat or tonumber(beat) <= now
+end
+
+local head = redis.call('HMGET', run, 'end', 'ending', 'paused', 'plan', 'lane')
+if not head[4] then return {'absent', now, {}, {}, 0} end
+if head[1] then return answer('finished') end
+
+local visit = visit_of(run, step)
+if not visit or visit.n ~= number then return answer('stale') end
+local phase = visit.p
+if phase == 'succeeded' or phase == 'failed' or phase == 'settled' or phase == 'unknown' then
+  return answer(phase)
+end
+if phase == 'cancelled' then return answer('stale') end
+
+local in_flight = phase == 'held' or phase == 'calling'
+if in_flight and not dead(visit) then return answer('busy') end
+if phase == 'waiting' and visit.u > now then return answer('waiting') end
+if head[2] and not in_flight then return answer('stale') end
+if head[3] == '1' then return answer('paused') end
+
+local doubt = 0
+if phase == 'calling' then
+  doubt = 1
+  visit.d = 1
+end
+local sent = visit.s or 0
+visit.p, visit.f, visit.w, visit.u = 'held', (visit.f or 0) + 1, worker, now + tonumber(ARGV[5])
+put_visit(run, step, visit)
+redis.call('HINCRBY', run, 'seq', 1)
+redis.call('RPUSH', log, '{"e":"claimed","t":' .. int(now) .. ',"s":' .. quoted(step)
+  .. ',"n":' .. int(number) .. ',"f":' .. int(visit.f) .. ',"w":' .. quoted(worker)
+  .. ',"u":' .. int(visit.u) .. (doubt == 1 and ',"d":1' or '') .. '}')
+
+-- Another branch's earlier check stays; one that is past was this visit's own.
+local check = now + tonumber(ARGV[6])
+local old = tonumber(redis.call('ZSCORE', due, id) or '0')
+if old <= now or old > check then redis.call('ZADD', due, check, id) end
+
+local lane = ARGV[8] .. head[5]
+local newest = tonumber(redis.call('HGET', lane, 'claimed') or '0')
+if sent > newest then redis.call('HSET', lane, 'claimed', int(sent)) end
+
+local names = {}
+for word in string.gmatch(redis.call('HGET', ARGV[7] .. head[4], 'r:' .. step) or '', '%S+') do
+  names[#names + 1] = word
+end
+if visit.a then names[#names + 1] = 'q:' .. step end
+local fields = {}
+if #names > 0 then
+  local values = redis.call('HMGET', data, unpack(names))
+  for i, name in ipairs(names) do
+    if values[i] then
+      fields[#fields + 1] = name
+      fields[#fields + 1] = values[i]
+    end
+  end
+end
+return answer('claimed', fields, doubt)

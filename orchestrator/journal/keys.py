@@ -1,0 +1,83 @@
+"""Every key durazzo keeps in Redis: type, meaning, life.
+
+All begin with ``{<prefix>}``: the braces keep a shard on one node, because a script
+changes a run, the due-set and a limiter together. Sharding is by run: another prefix,
+another node, other workers.
+
+| key                    | type   | meaning                                        | life          |
+|------------------------|--------|------------------------------------------------|---------------|
+| ``run:<id>``           | hash   | control state (engine.state.State)             | with the run  |
+| ``run:<id>:log``       | list   | events as JSON, oldest first                   | with the run  |
+| ``run:<id>:data``      | hash   | sealed: ``inputs``, ``key`` (run key),         | with the run; |
+|                        |        | ``o:<step>`` outputs, ``q:<step>`` request     | q: the visit  |
+| ``due``                | zset   | run → when to look at it next, ms              | unfinished    |
+| ``runs``               | zset   | run → when it was accepted, ms                 | with the run  |
+| ``plan:<digest>``      | hash   | ``body`` sealed plan, ``r:<step>`` data fields | for good      |
+|                        |        | that the step reads, space-separated           |               |
+| ``key:<hmac>``         | hash   | run key: ``run``, ``print`` (sealed digest of  | with the run  |
+|                        |        | plan and inputs)                               |               |
+| ``lane:<name>``        | hash   | ``claimed``: newest send that was claimed, ms  | for good      |
+| ``limit:<scope>``      | hash   | ``tat``: theoretical arrival time, µs (GCRA);  | for good      |
+|                        |        | ``until``: provider paused before this, ms     |               |
+| ``workers``            | zset   | worker incarnation → its heartbeat's end, ms   | a day         |
+| ``leader``             | string | the timekeeper that ticks                      | its lease     |
+| ``pepper``             | string | sealed: keys the HMAC of run keys              | for good      |
+| ``clock``              | string | tests only: ms added to Redis' time            |               |
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    prefix: str = "durazzo"
+
+    def _key(self, *parts: str) -> str:
+        return f"{{{self.prefix}}}:" + ":".join(parts)
+
+    def run(self, run: str) -> str:
+        return self._key("run", run)
+
+    def log(self, run: str) -> str:
+        return self._key("run", run, "log")
+
+    def data(self, run: str) -> str:
+        return self._key("run", run, "data")
+
+    def plan(self, digest: str) -> str:
+        return self._key("plan", digest)
+
+    def run_key(self, mac: str) -> str:
+        return self._key("key", mac)
+
+    def lane(self, lane: str) -> str:
+        return self._key("lane", lane)
+
+    def limit(self, scope: str) -> str:
+        return self._key("limit", scope)
+
+    @property
+    def due(self) -> str:
+        return self._key("due")
+
+    @property
+    def runs(self) -> str:
+        return self._key("runs")
+
+    @property
+    def workers(self) -> str:
+        return self._key("workers")
+
+    @property
+    def leader(self) -> str:
+        return self._key("leader")
+
+    @property
+    def pepper(self) -> str:
+        return self._key("pepper")
+
+    @property
+    def clock(self) -> str:
+        return self._key("clock")

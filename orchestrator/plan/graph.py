@@ -1,0 +1,78 @@
+"""What a plan's routes say about order: lookups, ways back, and segments. Built once a plan."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from orchestrator.plan.model import Goto, Plan, Step
+
+#: A chain's message carries all of its rest: longer chains cost more than they save.
+SEGMENT_STEPS = 8
+
+
+class Graph:
+    def __init__(self, plan: Plan, digest: str) -> None:
+        self.plan = plan
+        self.digest = digest
+        self.steps: dict[str, Step] = {step.id: step for step in plan.steps}
+        self._after = {step.id: self._reach(step.id) for step in plan.steps}
+        self._back = self._ways_back()
+
+    def after(self, step_id: str) -> frozenset[str]:
+        """Steps that can follow ``step_id``, itself included when it is in a loop."""
+        return self._after[step_id]
+
+    def goes_back(self, source: str, target: str) -> bool:
+        """Whether this way closes a loop: its target lies on the way from the start to its source."""
+        return (source, target) in self._back
+
+    def segment(self, start: str) -> tuple[str, ...]:
+        """Steps from ``start`` on that follow one another with no decision between them."""
+        found = [start]
+        while len(found) < SEGMENT_STEPS:
+            following = self._only_successor(found[-1])
+            if following is None or following in found:
+                break
+            found.append(following)
+        return tuple(found)
+
+    @cached_property
+    def joins(self) -> tuple[Step, ...]:
+        return tuple(step for step in self.plan.steps if step.awaits)
+
+    def _only_successor(self, step_id: str) -> str | None:
+        choices = self.steps[step_id].success
+        if len(choices) != 1 or len(choices[0].routes) != 1:
+            return None
+        route = choices[0].routes[0]
+        if route.when or not isinstance(route.then, Goto):
+            return None
+        target = self.steps[route.then.step]
+        return None if target.awaits or self.goes_back(step_id, target.id) else target.id
+
+    def _reach(self, step_id: str) -> frozenset[str]:
+        found: set[str] = set()
+        frontier = [step_id]
+        while frontier:
+            fresh = set(self.steps[frontier.pop()].targets()) - found
+            found |= fresh
+            frontier.extend(fresh)
+        return frozenset(found)
+
+    def _ways_back(self) -> frozenset[tuple[str, str]]:
+        """Edges of a depth-first walk that lead to a step still open on the walk's own way."""
+        found: set[tuple[str, str]] = set()
+        done: set[str] = set()
+        for start in self.plan.starts:
+            way = [(start, iter(self.steps[start].targets()))]
+            while way:
+                source, rest = way[-1]
+                target = next(rest, None)
+                if target is None:
+                    done.add(source)
+                    way.pop()
+                elif any(target == step for step, _ in way):
+                    found.add((source, target))
+                elif target not in done:
+                    way.append((target, iter(self.steps[target].targets())))
+        return frozenset(found)
