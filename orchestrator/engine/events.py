@@ -107,10 +107,11 @@ def _moved(visit: Visit, event: Event) -> Visit:
         case "begun":
             first = visit.first or event.at
             return replace(
-                visit, phase=Phase.CALLING, attempts=f["a"], until=f["u"], first=first
+                visit, phase=Phase.CALLING, attempts=f["a"], until=f["u"], first=first, turn=0
             )
         case "limited":
-            return replace(visit, phase=Phase.WAITING, until=f["u"])
+            turn = f.get("v", visit.turn)
+            return replace(visit, phase=Phase.WAITING, until=f["u"], turn=turn)
         case "sent":
             waited = visit.phase is Phase.WAITING
             phase = Phase.READY if waited else visit.phase

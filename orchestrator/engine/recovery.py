@@ -11,6 +11,8 @@ from orchestrator.engine.state import IN_FLIGHT, Phase, State, Visit
 #: A message that is not claimed after this is looked for; doubles with each send. ms.
 RESEND_AFTER: Final = 4_000
 RESEND_CAP: Final = 300_000
+#: A message that waits in a long lane is looked at at least so often. ms.
+LOOK_CAP: Final = 60_000
 #: A lease is checked this often: a dead worker's run moves again about so much later. ms.
 LEASE_CHECK: Final = 2_500
 #: Duties (a result to store) that their doer left undone are taken over after this. ms.
@@ -43,7 +45,7 @@ def _visit_check(visit: Visit, now: int, *, paused: bool) -> int | None:
         case Phase.READY | Phase.WAITING if paused:
             return now + PARKED_CHECK
         case Phase.READY:
-            return visit.since + _patience(visit) if visit.since else now
+            return _ready_check(visit, now)
         case Phase.HELD | Phase.CALLING:
             return min(visit.until, now + LEASE_CHECK)
         case Phase.WAITING:
@@ -54,6 +56,14 @@ def _visit_check(visit: Visit, now: int, *, paused: bool) -> int | None:
             return now + PARKED_CHECK
         case _:
             return None
+
+
+def _ready_check(visit: Visit, now: int) -> int:
+    """A message that only waits in a long lane is looked at ever more seldom."""
+    if not visit.since:
+        return now
+    first = visit.since + patience(visit.sends)
+    return first if first > now else now + min(max(now - visit.since, RESEND_AFTER), LOOK_CAP)
 
 
 def abandoned(
@@ -75,7 +85,7 @@ def _is_abandoned(visit: Visit, *, now: int, alive: Container[str], lane: Lane) 
     if visit.phase is Phase.READY:
         if not visit.since:
             return True
-        return now >= visit.since + _patience(visit) and _is_lost(visit, lane)
+        return now >= visit.since + patience(visit.sends) and _is_lost(visit, lane)
     if visit.phase in IN_FLIGHT:
         return visit.until <= now or visit.worker not in alive
     return False
@@ -86,5 +96,6 @@ def _is_lost(visit: Visit, lane: Lane) -> bool:
     return lane.empty or lane.claimed > visit.since
 
 
-def _patience(visit: Visit) -> int:
-    return min(RESEND_AFTER << min(visit.sends - 1, 10), RESEND_CAP)
+def patience(sends: int) -> int:
+    """How long a message may stay unclaimed before it is looked for. ms."""
+    return min(RESEND_AFTER << min(sends - 1, 10), RESEND_CAP)

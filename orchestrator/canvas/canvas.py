@@ -1,0 +1,81 @@
+"""Decisions → Celery signatures: a chain for each segment, an error callback on every task.
+
+Chains and callbacks are the fast way on, never the only one: the journal knows what is
+ready, and the timekeeper sends it again when a message is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from celery import Celery, chain
+from celery.exceptions import TaskRevokedError
+from kombu.exceptions import ChannelError, OperationalError
+
+from orchestrator.canvas.messages import FALLBACK_TASK, STEP_TASK, TaskId
+from orchestrator.engine.state import State, Status
+from orchestrator.errors import JournalUnavailable
+from orchestrator.plan.graph import Graph
+
+
+class RunFailed(Exception):
+    """What a Celery client sees that waits on a run which failed: its code, no data."""
+
+
+class Canvas:
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+
+    def send(self, run: str, state: State, graph: Graph, step: str, visit: int, send: int) -> None:
+        """Send the segment that begins with this visit, in the run's lane.
+
+        ``send``: the number of this send of the visit, so that every message has its own id.
+        Raises JournalUnavailable when the broker cannot be reached.
+        """
+        signatures = self._segment(run, state, graph, TaskId(run, step, visit, send))
+        try:
+            chain(*signatures).apply_async() if len(signatures) > 1 else signatures[0].apply_async()
+        except OperationalError as error:
+            raise JournalUnavailable("the broker cannot be reached") from error
+
+    def _segment(self, run: str, state: State, graph: Graph, first: TaskId) -> list[Any]:
+        steps = graph.segment(first.step)
+        rest = [TaskId(run, step, state.visited(step) + 1, 1) for step in steps[1:]]
+        fallback = self._app.signature(FALLBACK_TASK, queue=state.lane)
+        return [self._step(task, state, fallback) for task in (first, *rest)]
+
+    def _step(self, task: TaskId, state: State, fallback: Any) -> Any:
+        options: Mapping[str, Any] = {
+            "task_id": str(task),
+            "queue": state.lane,
+            "shadow": f"{state.name}/{task.step}",
+            # Every task carries its own: a callback on one of a chain is not called for another.
+            "link_error": [fallback],
+        }
+        return self._app.signature(STEP_TASK, args=task.args(), immutable=True, options=options)
+
+    def announce(self, run: str, state: State) -> None:
+        """A Celery result under the run's id, for any client that waits on it."""
+        brief = {"run": run, "state": state.end, "code": state.code}
+        match Status(state.end):
+            case Status.SUCCEEDED:
+                self._store(run, brief, "SUCCESS")
+            case Status.CANCELLED:
+                self._store(run, TaskRevokedError("cancelled"), "REVOKED")
+            case _:
+                self._store(run, RunFailed(state.code), "FAILURE")
+
+    def _store(self, run: str, result: object, state: str) -> None:
+        try:
+            self._app.backend.store_result(run, result, state)
+        except OperationalError as error:
+            raise JournalUnavailable("the result store cannot be reached") from error
+
+    def backlog(self, lane: str) -> int:
+        """Messages that wait in a lane's queue."""
+        with self._app.connection_for_write() as connection:
+            try:
+                return int(connection.default_channel.queue_declare(lane, passive=True).message_count)
+            except ChannelError:
+                return 0

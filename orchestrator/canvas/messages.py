@@ -1,0 +1,34 @@
+"""What a message says: ids and a version, nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+#: Bumped when the arguments change meaning; a worker leaves newer ones alone.
+VERSION: Final = 1
+STEP_TASK: Final = "durazzo.step"
+FALLBACK_TASK: Final = "durazzo.fallback"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskId:
+    """``run.step.visit.send``: a person finds a run's tasks in Flower, and each send is its own."""
+
+    run: str
+    step: str
+    visit: int
+    send: int
+
+    def __str__(self) -> str:
+        return f"{self.run}.{self.step}.{self.visit}.{self.send}"
+
+    @staticmethod
+    def parse(text: str) -> TaskId:
+        """Raises ValueError for an id that durazzo did not make."""
+        run, _, rest = text.partition(".")
+        step, visit, send = rest.rsplit(".", 2)
+        return TaskId(run, step, int(visit), int(send))
+
+    def args(self) -> tuple[int, str, str, int, int]:
+        return (VERSION, self.run, self.step, self.visit, self.send)

@@ -1,0 +1,108 @@
+"""For one run: read → advance → decide → duties. Safe to call twice, by anybody.
+
+A worker uses the parts after its own commit; the timekeeper, a cancel and the error
+callback use the whole.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Container
+from typing import Final, Protocol
+
+from orchestrator.engine.advance import Decision, advance
+from orchestrator.engine.state import Phase, State
+from orchestrator.journal.port import Committed, Journal
+from orchestrator.plan import codec
+from orchestrator.plan.graph import Graph
+
+#: Racing branches and controls each cost a turn; more than this is a bug, not a race.
+_TURNS: Final = 50
+_CACHED_PLANS: Final = 256
+
+
+class Sender(Protocol):
+    """The canvas, as the driver needs it."""
+
+    def send(
+        self, run: str, state: State, graph: Graph, step: str, visit: int, send: int
+    ) -> None: ...
+
+    def announce(self, run: str, state: State) -> None: ...
+
+
+class Plans:
+    """Plans by digest, as graphs; read once a process."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._graphs: OrderedDict[str, Graph] = OrderedDict()
+
+    def graph(self, digest: str) -> Graph:
+        graph = self._graphs.get(digest)
+        if graph is None:
+            graph = Graph(codec.decode(self._journal.plan(digest)), digest)
+            self._graphs[digest] = graph
+            if len(self._graphs) > _CACHED_PLANS:
+                self._graphs.popitem(last=False)
+        return graph
+
+
+class Driver:
+    def __init__(self, journal: Journal, plans: Plans, sender: Sender) -> None:
+        self._journal = journal
+        self._plans = plans
+        self._sender = sender
+
+    def carry_on(self, run: str) -> State | None:
+        """Decide whatever the run's state calls for, and do what follows from it.
+
+        The state that was reached; None for a run that is unheard of.
+        """
+        state = None
+        for _ in range(_TURNS):
+            state = self._journal.read(run)
+            if state is None:
+                return None
+            decision = advance(self._plans.graph(state.plan), state, self._journal.now())
+            if decision is None:
+                self.pay(run, state)
+                return state
+            if self._journal.decide(run, decision) is Committed.YES:
+                self.follow(run, decision)
+        return state
+
+    def follow(self, run: str, decision: Decision, carried: Container[tuple[str, int]] = ()) -> None:
+        """Send what a decision entered, but for what Celery itself carries on; pay its duties."""
+        state = decision.after
+        for step, visit in decision.entered:
+            if (step, visit) not in carried:
+                self.send(run, state, step, visit, 1)
+        self.pay(run, state)
+
+    def send(self, run: str, state: State, step: str, visit: int, send: int) -> None:
+        self._sender.send(run, state, self._plans.graph(state.plan), step, visit, send)
+
+    def send_entered(self, run: str, step: str, visit: int) -> int:
+        """Send what the decision upon a failed visit entered: the error callback's whole work.
+
+        Only what the journal holds, and only while nobody has taken it up. How many were sent.
+        """
+        state = self._journal.read(run)
+        failed = state.visits.get(step) if state else None
+        if state is None or failed is None or failed.number != visit:
+            return 0
+        sent = 0
+        for target, number in failed.entered:
+            ready = state.visits.get(target)
+            if ready and ready.number == number and ready.phase is Phase.READY:
+                self.send(run, state, target, number, ready.sends)
+                sent += 1
+        return sent
+
+    def pay(self, run: str, state: State) -> None:
+        """The duties of a finished run: each may be done twice and is done at least once."""
+        if not state.end or not state.outbox:
+            return
+        self._sender.announce(run, state)
+        self._journal.settle(run)

@@ -1,0 +1,3 @@
+-- now(clock): ms, Redis' clock.
+local _, now = clock(KEYS[1])
+return now

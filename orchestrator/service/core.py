@@ -1,0 +1,21 @@
+"""What the use cases stand on: the ports, put together by ``orchestrator.wiring``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from orchestrator.clock import Clock, Entropy
+from orchestrator.driver import Driver, Plans
+from orchestrator.journal.port import Journal
+from orchestrator.policy.profiles import Profile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Core:
+    journal: Journal
+    plans: Plans
+    driver: Driver
+    profiles: Mapping[str, Profile]
+    clock: Clock
+    entropy: Entropy

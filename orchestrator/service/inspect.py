@@ -1,0 +1,182 @@
+"""Looking at runs: status, report, waiting. Nothing here changes a run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from orchestrator.engine.events import Event
+from orchestrator.engine.state import Phase, State, Status, Visit
+from orchestrator.errors import Diagnostic, UnknownRun
+from orchestrator.expressions.evaluate import Context, evaluate
+from orchestrator.expressions.nodes import Json, Missing
+from orchestrator.plan.graph import Graph
+from orchestrator.plan.model import output_steps
+from orchestrator.service.core import Core
+
+#: States in which a run changes no more by itself.
+SETTLED: Final = frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELLED, Status.UNKNOWN})
+_POLL_MIN: Final = 20
+_POLL_MAX: Final = 250
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepReport:
+    step: str
+    state: str
+    visits: int
+    #: Calls made over all visits.
+    attempts: int
+    #: HTTP status of the last answer, 0 when there was none.
+    status: int
+    code: str = ""
+    detail: str = ""
+
+    def as_json(self) -> dict[str, Json]:
+        plain: dict[str, Json] = {
+            "step": self.step,
+            "state": self.state,
+            "visits": self.visits,
+            "attempts": self.attempts,
+            "status": self.status or None,
+        }
+        plain |= {"code": self.code} if self.code else {}
+        return plain | ({"detail": self.detail} if self.detail else {})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    run: str
+    workflow: str
+    state: str
+    outputs: Mapping[str, Json]
+    steps: Sequence[StepReport]
+    error: StepReport | None = None
+    error_code: str = ""
+    #: ms since the epoch, Redis' clock; 0 for a run that has not ended.
+    accepted: int = 0
+    ended: int = 0
+    diagnostics: Sequence[Diagnostic] = field(default=())
+
+    def as_json(self) -> dict[str, Json]:
+        """The documented shape of ``--json``."""
+        return {
+            "run": self.run,
+            "workflow": self.workflow,
+            "state": self.state,
+            "outputs": dict(self.outputs),
+            "steps": [step.as_json() for step in self.steps],
+            "error": self._error(),
+            "diagnostics": [d.as_json() for d in self.diagnostics],  # type: ignore[misc]
+        }
+
+    def _error(self) -> Json:
+        if not self.error_code:
+            return None
+        plain: dict[str, Json] = {"code": self.error_code, "message": self.explain()}
+        if self.error is not None:
+            plain |= {"step": self.error.step, "status": self.error.status or None}
+            plain |= {"detail": self.error.detail} if self.error.detail else {}
+        return plain
+
+    def explain(self) -> str:
+        """One sentence, codes only."""
+        if self.error is None:
+            return f"the run was {self.state}: {self.error_code}"
+        detail = f" ({self.error.detail})" if self.error.detail else ""
+        status = f", HTTP {self.error.status}" if self.error.status else ""
+        return f"step {self.error.step} {self.error.state}: {self.error_code}{detail}{status}"
+
+
+class Run:
+    """A run that was accepted."""
+
+    def __init__(self, core: Core, run: str, *, known: bool = False) -> None:
+        self._core = core
+        self.id = run
+        #: True when the run key had this run already: nothing new was started.
+        self.known = known
+
+    def state(self) -> State:
+        """Raises UnknownRun."""
+        state = self._core.journal.read(self.id)
+        if state is None:
+            raise UnknownRun(f"no run {self.id!r} in this journal")
+        return state
+
+    def status(self) -> Status:
+        return self.state().status
+
+    def wait(self, timeout: float | None = None) -> Status:
+        """The status once the run has ended or is unknown, or as it is after ``timeout`` seconds."""
+        clock, pause = self._core.clock, _POLL_MIN
+        ends = None if timeout is None else clock.monotonic_ms() + timeout * 1000
+        while (status := self.status()) not in SETTLED:
+            if ends is not None and clock.monotonic_ms() >= ends:
+                break
+            clock.sleep_ms(pause)
+            pause = min(pause * 2, _POLL_MAX)
+        return status
+
+    def report(self) -> Report:
+        state = self.state()
+        graph = self._core.plans.graph(state.plan)
+        calls = Counter(e.fields["s"] for e in self.history() if e.kind == "begun")
+        steps = [
+            _step_report(step.id, state.visits[step.id], calls[step.id])
+            for step in graph.plan.steps
+            if step.id in state.visits
+        ]
+        blamed = _blamed(state, steps)
+        return Report(
+            run=self.id,
+            workflow=state.name,
+            state=state.status,
+            outputs=self._outputs(graph),
+            steps=steps,
+            error=blamed,
+            error_code=state.code or (blamed.code or blamed.state if blamed else ""),
+            accepted=state.accepted,
+            ended=state.ended,
+        )
+
+    def history(self) -> list[Event]:
+        return self._core.journal.history(self.id)
+
+    def _outputs(self, graph: Graph) -> dict[str, Json]:
+        nodes = graph.plan.outputs
+        needed = output_steps(node for _, node in nodes)
+        context = Context(
+            inputs=self._core.journal.inputs(self.id),
+            outputs=self._core.journal.outputs(self.id, needed),
+        )
+        values = {name: evaluate(node, context) for name, node in nodes}
+        return {name: value for name, value in values.items() if not isinstance(value, Missing)}
+
+
+def recent(core: Core, limit: int = 20) -> list[tuple[str, State]]:
+    """The latest runs, newest first."""
+    states = ((run, core.journal.read(run)) for run in core.journal.recent(limit))
+    return [(run, state) for run, state in states if state is not None]
+
+
+def _step_report(step: str, visit: Visit, attempts: int) -> StepReport:
+    return StepReport(
+        step=step,
+        state=visit.phase.value,
+        visits=visit.number,
+        attempts=attempts,
+        status=visit.status,
+        code=visit.code,
+        detail=visit.detail,
+    )
+
+
+def _blamed(state: State, steps: Sequence[StepReport]) -> StepReport | None:
+    """The step that failed the run, or the one that it is unknown by."""
+    by_id = {step.step: step for step in steps}
+    if state.failed_step:
+        return by_id.get(state.failed_step)
+    return next((step for step in steps if step.state == Phase.UNKNOWN), None)

@@ -1,0 +1,93 @@
+"""Settings: the environment, read once and typed. Every name begins with DURAZZO_."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from orchestrator.errors import SettingsRefused
+
+DEFAULT_LANE = "default"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    #: DURAZZO_REDIS_URL: redis://, rediss:// or unix://; "" means the embedded server.
+    redis_url: str = ""
+    #: DURAZZO_KEYS: sealing keys, base64, comma-separated, newest first.
+    keys: str = ""
+    #: DURAZZO_SEAL=off: values are stored as they are.
+    seal: bool = True
+    #: DURAZZO_SERVERS: JSON, URL prefix → URL: where calls really go.
+    servers: Mapping[str, str] = field(default_factory=dict)
+    #: DURAZZO_ALLOW_LIVE=1: keys that move real money may be used.
+    allow_live: bool = False
+    #: DURAZZO_SECRETS_DIR: a folder with one file a secret.
+    secrets_dir: Path | None = None
+    #: DURAZZO_HOME: the embedded server's data and key.
+    home: Path = Path()
+    #: DURAZZO_HEARTBEAT: a worker not heard of for so long has lost its leases. Seconds.
+    heartbeat_ms: int = 6_000
+    #: Everything else a worker may need: credentials by name.
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+def from_environ(environ: Mapping[str, str] | None = None) -> Settings:
+    """Raises SettingsRefused, naming the variable, for a value that cannot be used."""
+    env = os.environ if environ is None else environ  # noqa: TID251  the one place
+    secrets = env.get("DURAZZO_SECRETS_DIR", "")
+    return Settings(
+        redis_url=_url(env.get("DURAZZO_REDIS_URL", "")),
+        keys=env.get("DURAZZO_KEYS", ""),
+        seal=env.get("DURAZZO_SEAL", "") != "off",
+        servers=_servers(env.get("DURAZZO_SERVERS", "")),
+        allow_live=env.get("DURAZZO_ALLOW_LIVE", "") == "1",
+        secrets_dir=Path(secrets) if secrets else None,
+        home=_home(env),
+        heartbeat_ms=_seconds("DURAZZO_HEARTBEAT", env.get("DURAZZO_HEARTBEAT", ""), 6_000),
+        environ=dict(env),
+    )
+
+
+def _url(text: str) -> str:
+    if text and not text.startswith(("redis://", "rediss://", "unix://")):
+        raise SettingsRefused("DURAZZO_REDIS_URL must begin with redis://, rediss:// or unix://")
+    return text
+
+
+def _servers(text: str) -> dict[str, str]:
+    if not text:
+        return {}
+    try:
+        found = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise SettingsRefused(f"DURAZZO_SERVERS is not JSON: {error}") from None
+    if not isinstance(found, dict) or not all(
+        isinstance(url, str) and url.startswith(("http://", "https://")) for url in found.values()
+    ):
+        raise SettingsRefused(
+            'DURAZZO_SERVERS must be a JSON object, e.g. {"https://api.stripe.com": "http://…"}'
+        )
+    return found
+
+
+def _home(env: Mapping[str, str]) -> Path:
+    if home := env.get("DURAZZO_HOME"):
+        return Path(home)
+    data = env.get("XDG_DATA_HOME") or str(Path(env.get("HOME") or "~").expanduser() / ".local/share")
+    return Path(data) / "durazzo"
+
+
+def _seconds(name: str, text: str, default_ms: int) -> int:
+    if not text:
+        return default_ms
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0
+    if not 0.5 <= value <= 3_600:
+        raise SettingsRefused(f"{name} must be a number of seconds from 0.5 to 3600")
+    return round(value * 1000)

@@ -1,0 +1,92 @@
+"""One place where ports meet adapters: what a process of durazzo is made of."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+import redis
+import yaml
+from celery import Celery
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
+
+from orchestrator.canvas.app import make_app
+from orchestrator.canvas.canvas import Canvas
+from orchestrator.clock import SystemClock, SystemEntropy
+from orchestrator.driver import Driver, Plans
+from orchestrator.errors import SettingsRefused
+from orchestrator.journal.redis import RedisJournal
+from orchestrator.journal.seal import AesSeal, NoSeal, Seal, keyring
+from orchestrator.policy.profiles import Profile, check, parse
+from orchestrator.service.core import Core
+from orchestrator.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wiring:
+    settings: Settings
+    core: Core
+    canvas: Canvas
+    app: Celery
+
+
+def wire(settings: Settings, app: Celery | None = None) -> Wiring:
+    """Raises SettingsRefused for settings that cannot work; connects to nothing yet."""
+    if not settings.redis_url:
+        raise SettingsRefused(
+            "no Redis is named: set DURAZZO_REDIS_URL, e.g. redis://127.0.0.1:6379/0"
+        )
+    app = app or make_app(settings)
+    journal = RedisJournal(connect(settings.redis_url), make_seal(settings))
+    plans = Plans(journal)
+    canvas = Canvas(app)
+    core = Core(
+        journal=journal,
+        plans=plans,
+        driver=Driver(journal, plans, canvas),
+        profiles=load_profiles(),
+        clock=SystemClock(),
+        entropy=SystemEntropy(),
+    )
+    return Wiring(settings=settings, core=core, canvas=canvas, app=app)
+
+
+def connect(url: str) -> redis.Redis:
+    return redis.Redis.from_url(
+        url,
+        socket_timeout=10,
+        socket_connect_timeout=3,
+        health_check_interval=10,
+        # Every script may come twice and says so ("lost", "busy"): a second try harms nothing.
+        retry=Retry(ExponentialBackoff(cap=0.5, base=0.02), retries=3),
+    )
+
+
+def make_seal(settings: Settings) -> Seal:
+    if not settings.seal:
+        return NoSeal()
+    if not settings.keys:
+        raise SettingsRefused(
+            "no sealing key is set: set DURAZZO_KEYS (make one with: openssl rand -base64 32),"
+            " or DURAZZO_SEAL=off to store values in clear"
+        )
+    return AesSeal(keyring(settings.keys))
+
+
+@cache
+def load_profiles() -> Mapping[str, Profile]:
+    """The shipped provider profiles by name, checked against their schema."""
+    specs = resources.files("specs")
+    schema = json.loads((specs / "schemas" / "provider.schema.json").read_text())
+    profiles = {}
+    for file in sorted((specs / "providers").iterdir(), key=lambda f: f.name):
+        document = yaml.safe_load(file.read_text())
+        if problems := check(document, schema):
+            raise SettingsRefused(f"specs/providers/{file.name}: {'; '.join(problems)}")
+        profile = parse(document)
+        profiles[profile.name] = profile
+    return profiles

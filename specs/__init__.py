@@ -1,0 +1,1 @@
+"""Data: published workflows, source descriptions, provider profiles, schemas."""

@@ -1,0 +1,386 @@
+"""One attempt at one visit. The one place with the order
+
+    claim → render → begin → call → classify → commit
+
+Each arrow is a place to die: ``Checkpoint`` names them, and the tests kill a process at
+every one. What the journal says after each makes the next attempt right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Final
+
+import structlog
+
+from orchestrator.clock import Clock, Entropy
+from orchestrator.driver import Driver, Plans
+from orchestrator.engine.advance import advance
+from orchestrator.engine.events import Event, apply, outcome_landed
+from orchestrator.engine.state import Outcome, Result, State, Visit
+from orchestrator.errors import CredentialMissing, RenderFailed
+from orchestrator.expressions.evaluate import Context
+from orchestrator.expressions.nodes import Json
+from orchestrator.journal.port import (
+    Began,
+    Begun,
+    Claim,
+    Claimed,
+    Committed,
+    Journal,
+    Limit,
+    Ref,
+    Settlement,
+)
+from orchestrator.plan.graph import Graph
+from orchestrator.plan.model import Step
+from orchestrator.policy import idempotency
+from orchestrator.policy.outcomes import Kind, Verdict, classify
+from orchestrator.policy.profiles import GENERIC, Profile
+from orchestrator.policy.retry import delay_ms
+from workers.credentials import Credentials
+from workers.http import Caller, rewrite
+from workers.judge import Judgement, judge
+from workers.render import FrozenRequest, render
+
+log = structlog.get_logger()
+
+#: After the call's deadline the lease stays so long: classifying and committing takes its time. ms.
+LEASE_MARGIN: Final = 5_000
+#: Operator trouble (a refused key, a suspended account) is tried again after this. ms.
+OPERATOR_PAUSE: Final = 30_000
+
+
+class Checkpoint(StrEnum):
+    """Where a worker can die, in order."""
+
+    CLAIMED = "claimed"
+    BEGUN = "begun"
+    CALLED = "called"  #: the provider has executed, the journal does not know
+    COMMITTED = "committed"  #: the journal knows, nothing was sent for what follows
+    FOLLOWED = "followed"
+    FALLBACK = "fallback"  #: in the error callback, before it sends
+
+
+class Said(StrEnum):
+    """What the task tells Celery."""
+
+    GO_ON = "go-on"  #: return None: the chain goes on
+    FAILED = "failed"  #: raise: the error callback; nothing in the document handles it
+    HANDLED = "handled"  #: raise under another name: the document has a way on
+    WAIT = "wait"  #: shown as a retry; the journal sends it when its time comes
+    IGNORE = "ignore"  #: the chain stops here
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    said: Said
+    code: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """A lease, and all that its holder knows."""
+
+    ref: Ref
+    state: State
+    graph: Graph
+    step: Step
+    profile: Profile
+    context: Context
+    frozen: bytes | None
+    #: Redis' clock when ``at`` was read on ours: the two measure one span.
+    now: int
+    at: int
+
+    @property
+    def visit(self) -> Visit:
+        return self.state.visits[self.ref.step]
+
+
+class Attempt:
+    def __init__(
+        self,
+        *,
+        worker: str,
+        journal: Journal,
+        plans: Plans,
+        driver: Driver,
+        profiles: Mapping[str, Profile],
+        credentials: Credentials,
+        caller: Caller,
+        servers: Mapping[str, str],
+        clock: Clock,
+        entropy: Entropy,
+        alive: Callable[[], bool] = lambda: True,
+        reached: Callable[[Checkpoint, Ref], None] = lambda _point, _ref: None,
+    ) -> None:
+        """``alive``: whether this worker's heartbeat still holds, by its own clock."""
+        self._worker = worker
+        self._journal = journal
+        self._plans = plans
+        self._driver = driver
+        self._profiles = profiles
+        self._credentials = credentials
+        self._caller = caller
+        self._servers = servers
+        self._clock = clock
+        self._entropy = entropy
+        self._alive = alive
+        self._reached = reached
+
+    def drive(self, ref: Ref, carried: Container[tuple[str, int]] = ()) -> Told:
+        """``carried``: visits that the caller's chain sends by itself on GO_ON."""
+        at = self._clock.monotonic_ms()
+        claim = self._journal.claim(ref, self._worker)
+        if claim.verdict is not Claimed.YES:
+            return self._not_mine(ref, claim)
+        self._reached(Checkpoint.CLAIMED, ref)
+        held = self._held(ref, claim, at)
+        if claim.in_doubt and not self._may_resend(held):
+            return self._settle(held, _lost_answer(), carried)
+        try:
+            request = self._request(held)
+            headers = self._credentials.authorize(request, held.profile)
+        except RenderFailed as error:
+            log.warning("request.not-rendered", run=ref.run, step=ref.step, problem=error.message)
+            return self._settle(held, Outcome(result=Result.FINAL, code=error.code), carried)
+        except CredentialMissing as error:
+            log.error("credential.missing", run=ref.run, step=ref.step, problem=error.message)
+            return self._settle(held, _operator(error.code), carried)
+        return self._begin(held, request, headers, carried)
+
+    # Claimed.
+
+    def _held(self, ref: Ref, claim: Claim, at: int) -> Held:
+        state = claim.state
+        assert state is not None  # noqa: S101  a claim that was given has a state
+        graph = self._plans.graph(state.plan)
+        step = graph.steps[ref.step]
+        profile = self._profiles.get(step.call.provider, self._profiles[GENERIC])
+        return Held(
+            ref=ref,
+            state=state,
+            graph=graph,
+            step=step,
+            profile=profile,
+            context=Context(inputs=claim.inputs, outputs=claim.outputs),
+            frozen=claim.frozen,
+            now=claim.now,
+            at=at,
+        )
+
+    def _not_mine(self, ref: Ref, claim: Claim) -> Told:
+        match claim.verdict:
+            case Claimed.SUCCEEDED:
+                return Told(Said.GO_ON)
+            case Claimed.FAILED if claim.state:
+                return _failed(claim.state.visits[ref.step])
+            case Claimed.SETTLED:
+                self._driver.carry_on(ref.run)
+                return Told(Said.WAIT, claim.verdict)
+            case Claimed.WAITING | Claimed.PAUSED | Claimed.UNKNOWN:
+                return Told(Said.WAIT, claim.verdict)
+            case _:
+                return Told(Said.IGNORE, claim.verdict)
+
+    def _may_resend(self, held: Held) -> bool:
+        """The last worker died in its call. Whether the same bytes may go out once more."""
+        if held.state.ending or held.frozen is None:
+            return False
+        request = FrozenRequest.load(held.frozen)
+        again = self._delay(held, request, held.visit.attempts, Verdict(kind=Kind.UNKNOWN, code=""))
+        return again >= 0
+
+    def _request(self, held: Held) -> FrozenRequest:
+        if held.frozen is not None:
+            return FrozenRequest.load(held.frozen)
+        key = idempotency.key(held.ref.run, held.ref.step, held.ref.visit)
+        return render(held.step.call, held.context, profile=held.profile, key=key)
+
+    # Begun.
+
+    def _begin(
+        self,
+        held: Held,
+        request: FrozenRequest,
+        headers: list[tuple[str, str]],
+        carried: Container[tuple[str, int]],
+    ) -> Told:
+        begun = self._journal.begin(
+            held.ref,
+            held.visit.fence,
+            deadline_ms=held.profile.deadline_ms + LEASE_MARGIN,
+            frozen=request.dump() if held.frozen is None else None,
+            limits=_limits(held.profile, request),
+        )
+        match begun.verdict:
+            case Began.LIMITED:
+                return Told(Said.WAIT, "limited")
+            case Began.HALTED:
+                return self._settle(held, Outcome(result=Result.WITHDRAWN), carried)
+            case Began.LOST:
+                return Told(Said.IGNORE, "lease-lost")
+            case Began.YES:
+                pass
+        self._reached(Checkpoint.BEGUN, held.ref)
+        if not self._alive():
+            # Frozen since the last heartbeat: the lease may be another's by now.
+            return Told(Said.IGNORE, "lease-lost")
+        return self._call(_begun(held, begun, self._clock), request, headers, carried)
+
+    def _call(
+        self,
+        held: Held,
+        request: FrozenRequest,
+        headers: list[tuple[str, str]],
+        carried: Container[tuple[str, int]],
+    ) -> Told:
+        reply = self._caller.call(
+            request,
+            headers=headers,
+            url=rewrite(request.url, self._servers),
+            deadline_s=held.profile.deadline_ms / 1000,
+        )
+        self._reached(Checkpoint.CALLED, held.ref)
+        verdict = classify(
+            held.profile,
+            method=request.method,
+            keyed=request.key is not None,
+            result=reply,
+            now_ms=self._clock.unix_ms(),
+        )
+        judgement = judge(held.step, held.context, request, reply, verdict)
+        outcome = judgement.outcome
+        if outcome.result is Result.OPERATOR:
+            outcome = replace(outcome, delay=OPERATOR_PAUSE)
+        elif outcome.result in {Result.TRANSIENT, Result.UNKNOWN}:
+            delay = self._delay(held, request, held.visit.attempts, verdict)
+            outcome = replace(outcome, delay=delay)
+        return self._settle(held, outcome, carried, judgement)
+
+    def _delay(self, held: Held, request: FrozenRequest, attempts: int, verdict: Verdict) -> int:
+        """Milliseconds to the next send of these bytes, -1 for none."""
+        now = self._now(held)
+        first = held.visit.first or now
+        if verdict.kind is Kind.UNKNOWN and not idempotency.may_resend(
+            held.profile,
+            method=request.method,
+            keyed=request.key is not None,
+            first_sent_ms=first,
+            now_ms=now,
+        ):
+            return -1
+        delay = delay_ms(
+            held.profile.retry,
+            attempt=attempts,
+            verdict=verdict,
+            jitter=self._entropy.uniform(),
+            elapsed_ms=max(0, now - first),
+        )
+        return -1 if delay is None else delay
+
+    # Settled.
+
+    def _settle(
+        self,
+        held: Held,
+        outcome: Outcome,
+        carried: Container[tuple[str, int]],
+        judgement: Judgement | None = None,
+    ) -> Told:
+        ref, now = held.ref, self._now(held)
+        event = outcome_landed(at=now, step=ref.step, visit=held.visit, outcome=outcome)
+        landed = apply(held.state, event)
+        decision = advance(held.graph, landed, now)
+        settlement = Settlement(
+            event=event,
+            visit=landed.visits[ref.step],
+            outputs=judgement.outputs if judgement else None,
+            pause=_pause(held.profile, outcome),
+        )
+        committed = self._journal.commit(ref, held.visit.fence, settlement, decision)
+        self._reached(Checkpoint.COMMITTED, ref)
+        _log(held, outcome, committed, now)
+        if committed is Committed.LOST:
+            return Told(Said.IGNORE, "lease-lost")
+        if committed is Committed.NEWS or decision is None:
+            state = self._driver.carry_on(ref.run)
+            return _told(state.visits.get(ref.step) if state else None, ref)
+        told = _told(decision.after.visits[ref.step], ref)
+        by_callback = decision.entered if told.said is Said.HANDLED else ()
+        by_chain = [v for v in decision.entered if v in carried] if told.said is Said.GO_ON else ()
+        self._driver.follow(ref.run, decision, carried={*by_callback, *by_chain})
+        self._reached(Checkpoint.FOLLOWED, ref)
+        return told
+
+    def _now(self, held: Held) -> int:
+        return held.now + self._clock.monotonic_ms() - held.at
+
+
+def _begun(held: Held, begun: Begun, clock: Clock) -> Held:
+    """The journal's ``begun`` event, applied to what the lease holder knows."""
+    fields: dict[str, Json] = {"s": held.ref.step, "a": begun.attempt, "u": begun.until}
+    state = apply(held.state, Event(kind="begun", at=begun.now, fields=fields))
+    return replace(held, state=state, now=begun.now, at=clock.monotonic_ms())
+
+
+def _lost_answer() -> Outcome:
+    return Outcome(result=Result.UNKNOWN, code="answer-lost")
+
+
+def _operator(code: str) -> Outcome:
+    return Outcome(result=Result.OPERATOR, code=code, delay=OPERATOR_PAUSE)
+
+
+def _limits(profile: Profile, request: FrozenRequest) -> list[Limit]:
+    path = "/" + request.url.partition("://")[2].partition("/")[2].partition("?")[0]
+    return [
+        Limit(scope=f"{profile.name}/{limit.name}", per_second=limit.per_second, burst=limit.burst)
+        for limit in profile.limits
+        if limit.applies(request.method, path)
+    ]
+
+
+def _pause(profile: Profile, outcome: Outcome) -> tuple[str, int] | None:
+    if outcome.result is not Result.OPERATOR or not profile.limits:
+        return None
+    return f"{profile.name}/{profile.limits[0].name}", outcome.delay
+
+
+def _told(visit: Visit | None, ref: Ref) -> Told:
+    """What a settled visit means to the task that drove it."""
+    if visit is None or visit.number != ref.visit:
+        return Told(Said.WAIT, "retry")
+    match visit.phase:
+        case "succeeded":
+            return Told(Said.GO_ON)
+        case "failed":
+            return _failed(visit)
+        case "waiting" | "ready" | "settled":
+            return Told(Said.WAIT, visit.code or visit.phase)
+        case "unknown":
+            return Told(Said.WAIT, "unknown")
+        case phase:
+            return Told(Said.IGNORE, phase)
+
+
+def _failed(visit: Visit) -> Told:
+    return Told(Said.HANDLED if visit.next else Said.FAILED, visit.code or "failed")
+
+
+def _log(held: Held, outcome: Outcome, committed: Committed, now: int) -> None:
+    log.info(
+        "attempt.finished",
+        run=held.ref.run,
+        step=held.ref.step,
+        visit=held.ref.visit,
+        attempt=held.visit.attempts,
+        outcome=outcome.result.value,
+        code=outcome.code,
+        status=outcome.status,
+        committed=committed.value,
+        ms=now - held.now,
+    )

@@ -1,0 +1,138 @@
+"""From an answer to an outcome: classify, criteria, outputs, routes. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+from urllib.parse import parse_qsl, urlsplit
+
+from orchestrator.engine.advance import routes_text
+from orchestrator.engine.state import Outcome, Result
+from orchestrator.expressions.evaluate import Context, Request, Response, evaluate, holds
+from orchestrator.expressions.nodes import MISSING, Json, Missing
+from orchestrator.plan.model import Choice, Step
+from orchestrator.policy.outcomes import Answer, Kind, NoAnswer, Verdict
+from orchestrator.policy.outcomes import Result as Reply
+from workers.render import FrozenRequest
+
+#: A step's outputs together, as JSON. A larger one is dropped: nothing that follows sees it.
+MAX_OUTPUTS: Final = 64 * 1024
+CRITERIA_NOT_MET: Final = "criteria-not-met"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    outcome: Outcome
+    #: None when nothing that follows may read them.
+    outputs: Mapping[str, Json] | None = None
+
+
+def judge(
+    step: Step, context: Context, request: FrozenRequest, reply: Reply, verdict: Verdict
+) -> Judgement:
+    """What the step makes of the reply. The outcome's delay is policy's, not set here."""
+    status = reply.status if isinstance(reply, Answer) else 0
+    outcome = Outcome(
+        result=Result.UNKNOWN, code=verdict.code, detail=verdict.detail, status=status
+    )
+    match verdict.kind:
+        case Kind.TRANSIENT | Kind.UNKNOWN | Kind.OPERATOR:
+            return Judgement(outcome=replace(outcome, result=Result(verdict.kind.value)))
+        case _ if isinstance(reply, NoAnswer):
+            return Judgement(outcome=outcome)
+        case _:
+            return _judge_answer(step, _seen(context, request, reply), outcome, verdict.kind)
+
+
+def _judge_answer(step: Step, context: Context, outcome: Outcome, kind: Kind) -> Judgement:
+    broken = _broken(step, context, outcome.status)
+    if broken is None:
+        return _succeeded(step, context, outcome)
+    if kind is Kind.PENDING:
+        # Money may still move: neither a success nor a failure yet.
+        return Judgement(outcome=replace(outcome, result=Result.PENDING))
+    if kind is Kind.ANSWERED:
+        outcome = replace(outcome, code=CRITERIA_NOT_MET, detail=broken)
+    return _failed(step, context, outcome)
+
+
+def _broken(step: Step, context: Context, status: int) -> str | None:
+    """The first criterion that does not hold; without criteria a 2xx status is asked for."""
+    if not step.criteria:
+        return None if 200 <= status < 300 else "status"
+    rows = enumerate(step.criteria, 1)
+    return next((f"criterion-{n}" for n, node in rows if not holds(node, context)), None)
+
+
+def _succeeded(step: Step, context: Context, outcome: Outcome) -> Judgement:
+    outputs = _outputs(step, context)
+    matched = _matched(step.success, _with(context, step, outputs))
+    # A success has no error code, whatever the provider's table reads from its body.
+    landed = replace(outcome, result=Result.SUCCEEDED, code="", detail="", matched=matched)
+    return Judgement(outcome=landed, outputs=outputs)
+
+
+def _failed(step: Step, context: Context, outcome: Outcome) -> Judgement:
+    outputs = _outputs(step, context)
+    matched = _matched(step.failure, _with(context, step, outputs))
+    landed = replace(outcome, result=Result.FINAL, matched=matched)
+    # Steps that the run goes on to may read what the failed answer held.
+    goes_on = bool(matched.strip(";"))
+    return Judgement(outcome=landed, outputs=outputs if goes_on else None)
+
+
+def _matched(choices: tuple[Choice, ...], context: Context) -> str:
+    return routes_text(
+        [
+            index
+            for index, route in enumerate(choice.routes)
+            if all(holds(node, context) for node in route.when)
+        ]
+        for choice in choices
+    )
+
+
+def _outputs(step: Step, context: Context) -> dict[str, Json]:
+    found: dict[str, Json] = {}
+    size = 0
+    for name, node in step.outputs:
+        value = evaluate(node, context)
+        if isinstance(value, Missing):
+            continue
+        size += len(json.dumps(value))
+        if size <= MAX_OUTPUTS:
+            found[name] = value
+    return found
+
+
+def _with(context: Context, step: Step, outputs: Mapping[str, Json]) -> Context:
+    return replace(context, outputs={**context.outputs, step.id: outputs})
+
+
+def _seen(context: Context, request: FrozenRequest, reply: Answer) -> Context:
+    """What criteria and outputs can see: the answer, and the request without its secrets."""
+    headers = {
+        name.lower(): "".join(part for part in parts if isinstance(part, str))
+        for name, parts in request.headers
+    }
+    return replace(
+        context,
+        response=Response(status=reply.status, headers=reply.headers, body=reply.body),
+        request=Request(
+            method=request.method,
+            url=request.url,
+            headers=headers,
+            query=dict(parse_qsl(urlsplit(request.url).query)),
+            body=_json(request.body),
+        ),
+    )
+
+
+def _json(body: bytes | None) -> Json | Missing:
+    try:
+        value: Json = json.loads(body or b"")
+    except ValueError:
+        return MISSING
+    return value

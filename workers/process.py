@@ -1,0 +1,92 @@
+"""What one task-executing process is made of: built after the fork, once."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from orchestrator.journal.port import Ref
+from orchestrator.wiring import Wiring
+from workers.attempt import Attempt, Checkpoint, Said, Told
+from workers.credentials import Credentials
+from workers.http import Caller
+from workers.pulse import Pulse
+from workers.logs import redaction
+from workers.timekeeper import Timekeeper
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    wiring: Wiring
+    attempt: Attempt
+    pulse: Pulse
+    caller: Caller
+    reached: Callable[[Checkpoint, Ref], None]
+
+    def fall_back(self, ref: Ref) -> Told:
+        """Send what the failure of this visit entered."""
+        self.reached(Checkpoint.FALLBACK, ref)
+        sent = self.wiring.core.driver.send_entered(ref.run, ref.step, ref.visit)
+        return Told(Said.GO_ON if sent else Said.IGNORE)
+
+    def stop(self) -> None:
+        self.pulse.stop()
+        self.caller.close()
+
+
+def build(
+    wiring: Wiring, reached: Callable[[Checkpoint, Ref], None] = lambda _point, _ref: None
+) -> Process:
+    worker = incarnation(wiring)
+    pulse = make_pulse(wiring, worker)
+    caller = Caller()
+    attempt = Attempt(
+        worker=worker,
+        journal=wiring.core.journal,
+        plans=wiring.core.plans,
+        driver=wiring.core.driver,
+        profiles=wiring.core.profiles,
+        credentials=_credentials(wiring),
+        caller=caller,
+        servers=wiring.settings.servers,
+        clock=wiring.core.clock,
+        entropy=wiring.core.entropy,
+        alive=pulse.alive,
+        reached=reached,
+    )
+    return Process(wiring=wiring, attempt=attempt, pulse=pulse, caller=caller, reached=reached)
+
+
+def make_pulse(wiring: Wiring, worker: str) -> Pulse:
+    timekeeper = Timekeeper(
+        me=worker,
+        journal=wiring.core.journal,
+        plans=wiring.core.plans,
+        driver=wiring.core.driver,
+        queues=wiring.canvas,
+    )
+    return Pulse(
+        worker=worker,
+        journal=wiring.core.journal,
+        clock=wiring.core.clock,
+        ttl_ms=wiring.settings.heartbeat_ms,
+        tick=timekeeper.tick,
+    )
+
+
+def incarnation(wiring: Wiring) -> str:
+    """A name that no process before or after this one has."""
+    return f"{socket.gethostname()}-{os.getpid()}-{wiring.core.entropy.token(4).hex()}"
+
+
+def _credentials(wiring: Wiring) -> Credentials:
+    settings = wiring.settings
+    return Credentials(
+        settings.environ,
+        settings.secrets_dir,
+        live_key_prefixes=[p for x in wiring.core.profiles.values() for p in x.live_key_prefixes],
+        allow_live=settings.allow_live,
+        learn=redaction.learn,
+    )

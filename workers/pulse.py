@@ -1,0 +1,81 @@
+"""A worker's pulse: its heartbeat, and its turn at keeping time. One thread a process.
+
+A process that is frozen or killed stops beating, and its leases are free for others. The
+same clock tells the worker itself: after a freeze it must not act on a lease it had.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from orchestrator.clock import Clock
+from orchestrator.errors import DurazzoError
+from orchestrator.journal.port import Journal
+
+log = structlog.get_logger()
+
+#: Between ticks, and between tries to lead. Seconds.
+TICK_EVERY: Final = 0.5
+
+
+class Pulse:
+    def __init__(
+        self,
+        *,
+        worker: str,
+        journal: Journal,
+        clock: Clock,
+        ttl_ms: int,
+        tick: Callable[[], bool],
+    ) -> None:
+        self._worker = worker
+        self._journal = journal
+        self._clock = clock
+        self._ttl = ttl_ms
+        self._tick = tick
+        self._beat_at = 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="durazzo-pulse", daemon=True)
+
+    def start(self) -> None:
+        """Beat once before anything is claimed, then go on in the background."""
+        self._beat()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End in order: the leases of this worker are free at once."""
+        self._stop.set()
+        self._thread.join(timeout=5)
+        self._guarded(lambda: self._journal.retire(self._worker))
+
+    def alive(self) -> bool:
+        """Whether Redis still counts this worker as alive, by the worker's own clock."""
+        return self._clock.monotonic_ms() - self._beat_at < self._ttl
+
+    def _run(self) -> None:
+        while not self._stop.wait(TICK_EVERY):
+            if self._clock.monotonic_ms() - self._beat_at >= self._ttl // 3:
+                self._guarded(self._beat)
+            self._guarded(self._keep_time)
+
+    def _beat(self) -> None:
+        at = self._clock.monotonic_ms()
+        self._journal.heartbeat(self._worker, ttl_ms=self._ttl)
+        # From before the round trip: on this side the lease ends no later than in Redis.
+        self._beat_at = at
+
+    def _keep_time(self) -> None:
+        while self._tick() and not self._stop.is_set():
+            self._guarded(self._beat)
+
+    def _guarded(self, work: Callable[[], object]) -> None:
+        try:
+            work()
+        except DurazzoError as error:
+            log.warning("pulse.missed", worker=self._worker, code=error.code)
+        except Exception as error:  # noqa: BLE001  a thread that dies here loses every lease
+            log.error("pulse.broken", worker=self._worker, error=type(error).__name__)

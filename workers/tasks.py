@@ -1,0 +1,104 @@
+"""The two tasks, for ever under these names: a message of an older release finds them.
+
+An unregistered name is discarded by Celery without a callback, so none may ever go.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Never
+
+import structlog
+from celery import Celery
+from celery.exceptions import Ignore, Retry
+
+from orchestrator.canvas.messages import FALLBACK_TASK, STEP_TASK, VERSION, TaskId
+from orchestrator.errors import JournalUnavailable
+from orchestrator.journal.port import Ref
+from workers.attempt import Said, Told
+from workers.process import Process
+
+log = structlog.get_logger()
+
+
+class StepFailed(Exception):
+    """A step failed for good, and nothing in the document handles it. Its code, no data."""
+
+
+class FailureHandled(Exception):
+    """A step failed for good, and the document has a way on."""
+
+
+class StepCrashed(Exception):
+    """A bug in durazzo: the lease runs out and the step is tried again."""
+
+
+def register(app: Celery, process: Callable[[], Process]) -> None:
+    @app.task(name=STEP_TASK, bind=True, throws=(StepFailed, FailureHandled))  # type: ignore[untyped-decorator]
+    def step(self: Any, version: int, run: str, step_id: str, visit: int, _send: int) -> None:
+        if version > VERSION:
+            raise Ignore("of a newer release")
+        ref = Ref(run, step_id, visit)
+        _tell(_edge(ref, lambda: process().attempt.drive(ref, _carried(self.request.chain))))
+
+    @app.task(name=FALLBACK_TASK)  # type: ignore[untyped-decorator]
+    def fallback(task_id: str) -> None:
+        """The error callback: sends what the failed commit chose, and nothing else.
+
+        One argument, or Celery runs it inline in the worker's main process.
+        """
+        failed = TaskId.parse(task_id)
+        ref = Ref(failed.run, failed.step, failed.visit)
+        _edge(ref, lambda: process().fall_back(ref))
+
+
+def _edge(ref: Ref, work: Callable[[], Told]) -> Told:
+    """What escapes a task reaches Flower: no exception of ours or a library's may carry data."""
+    try:
+        return work()
+    except JournalUnavailable as error:
+        log.warning("journal.unavailable", run=ref.run, step=ref.step, code=error.code)
+        return Told(Said.WAIT, error.code)
+    except Exception as error:
+        # Its message could hold an input; its type and place are what a bug report needs.
+        place = _place(error)
+        log.error(
+            "step.crashed", run=ref.run, step=ref.step, error=type(error).__name__, where=place
+        )
+        crashed = StepCrashed(f"{type(error).__name__} at {place}")
+    raise crashed
+
+
+def _place(error: Exception) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "?"
+
+
+def _carried(chain: Sequence[Any] | None) -> frozenset[tuple[str, int]]:
+    """The visit that Celery sends next by itself when this task returns."""
+    if not chain:
+        return frozenset()
+    # The rest of the chain is kept in reverse: its last is the next one.
+    task = TaskId.parse(chain[-1]["options"]["task_id"])
+    return frozenset({(task.step, task.visit)})
+
+
+def _tell(told: Told) -> None:
+    match told.said:
+        case Said.GO_ON:
+            return
+        case Said.FAILED:
+            raise StepFailed(told.code)
+        case Said.HANDLED:
+            raise FailureHandled(told.code)
+        case Said.WAIT:
+            _wait(told.code)
+        case Said.IGNORE:
+            raise Ignore(told.code)
+
+
+def _wait(code: str) -> Never:
+    # Not self.retry(), which publishes: the journal sends this step when its time comes.
+    raise Retry(code or "waiting")
