@@ -36,14 +36,14 @@ class StepCrashed(Exception):
 
 
 def register(app: Celery, process: Callable[[], Process]) -> None:
-    @app.task(name=STEP_TASK, bind=True, throws=(StepFailed, FailureHandled))  # type: ignore[untyped-decorator]
+    @app.task(name=STEP_TASK, bind=True, shared=False, throws=(StepFailed, FailureHandled))  # type: ignore[untyped-decorator]
     def step(self: Any, version: int, run: str, step_id: str, visit: int, _send: int) -> None:
         if version > VERSION:
             raise Ignore("of a newer release")
         ref = Ref(run, step_id, visit)
         _tell(_edge(ref, lambda: process().attempt.drive(ref, _carried(self.request.chain))))
 
-    @app.task(name=FALLBACK_TASK)  # type: ignore[untyped-decorator]
+    @app.task(name=FALLBACK_TASK, shared=False)  # type: ignore[untyped-decorator]
     def fallback(task_id: str) -> None:
         """The error callback: sends what the failed commit chose, and nothing else.
 

@@ -1,0 +1,49 @@
+"""What may be set about the sandbox, and the credentials that it accepts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+# Test credentials, fixed so that a script may write them down. They open nothing but a sandbox.
+STRIPE_SECRET_KEY: Final = "sk_test_sandbox51Look4Alike7Only9NoMoney3"  # noqa: S105
+TWILIO_ACCOUNT_SID: Final = "AC5a4db0c5a4db0c5a4db0c5a4db0c5a4d"
+TWILIO_AUTH_TOKEN: Final = "0ddba11feedc0de50ddba11feedc0de5"  # noqa: S105
+TWILIO_API_KEY_SID: Final = "SK5a4db0c5a4db0c5a4db0c5a4db0c5a4d"
+TWILIO_API_KEY_SECRET: Final = "sandboxApiKeySecretOnly0000000000"  # noqa: S105
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StripeSettings:
+    secret_key: str = STRIPE_SECRET_KEY
+    #: Whether the account's dashboard has payment methods that redirect: then a confirmation
+    #: without `return_url` is refused, unless the payment rules them out.
+    redirect_methods: bool = False
+    #: Requests per second for each endpoint, beyond which come 429s. Stripe's own is 25.
+    rate: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TwilioSettings:
+    account_sid: str = TWILIO_ACCOUNT_SID
+    auth_token: str = TWILIO_AUTH_TOKEN
+    api_key_sid: str = TWILIO_API_KEY_SID
+    api_key_secret: str = TWILIO_API_KEY_SECRET
+    #: Numbers that the account owns; a `*` at the end stands for any rest. By default Twilio's own
+    #: test sender and every +1 555 number.
+    senders: tuple[str, ...] = ("+15005550006", "+1555*")
+    rate: float | None = None
+    #: Seconds after which a queued text counts as sent, and as delivered.
+    sent_after: float = 1.0
+    delivered_after: float = 3.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    stripe: StripeSettings = StripeSettings()
+    twilio: TwilioSettings = TwilioSettings()
+    #: Requests that the ledger keeps; older ones are dropped and counted.
+    keep_requests: int = 1_000_000
+    #: Objects and keys that each provider remembers. Beyond it writes are refused with 503, for
+    #: books that forget a charge would lie.
+    capacity: int = 2_000_000

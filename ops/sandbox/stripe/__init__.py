@@ -1,0 +1,1 @@
+"""Stripe's v1 API as far as payments go."""

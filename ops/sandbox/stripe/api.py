@@ -1,0 +1,276 @@
+"""Stripe's face: credentials, limits, paths, idempotency, and the headers of every answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from ops.sandbox.books import Books
+from ops.sandbox.exchange import FORM, Call, Ids, Reply, basic_credentials, encoded, media_type
+from ops.sandbox.rate import RateLimit
+from ops.sandbox.settings import StripeSettings
+from ops.sandbox.stripe import errors
+from ops.sandbox.stripe.customers import Customers
+from ops.sandbox.stripe.errors import Answer, RefusedError
+from ops.sandbox.stripe.idempotency import Busy, Fresh, Keys, Mismatch, Outcome
+from ops.sandbox.stripe.listing import listed, searched
+from ops.sandbox.stripe.params import Params
+from ops.sandbox.stripe.payments import Circumstances, Payments
+
+_VERSION: Final = "2025-11-17.clover"
+_MAX_KEY: Final = 255
+
+
+@dataclass(frozen=True, slots=True)
+class _Operation:
+    #: What the rate limit counts: `POST /v1/payment_intents/:id/confirm`.
+    endpoint: str
+    run: Callable[[Params, Circumstances], Answer]
+    #: The payment intent that is locked meanwhile.
+    locks: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Attempt:
+    """A call on its way through: what it is, and what is to happen to it."""
+
+    call: Call
+    request_id: str
+    key: str | None
+    pause: float
+    instead: Reply | None
+
+
+class Stripe:
+    def __init__(self, *, settings: StripeSettings, books: Books, ids: Ids) -> None:
+        self._settings = settings
+        self._ids = ids
+        self._customers = Customers(ids)
+        self._payments = Payments(
+            books=books,
+            ids=ids,
+            customers=self._customers,
+            redirect_methods=settings.redirect_methods,
+        )
+        self._keys = Keys()
+        self._rate = RateLimit(settings.rate)
+        self._locked: set[str] = set()
+
+    def size(self) -> int:
+        return len(self._customers) + self._payments.size() + len(self._keys)
+
+    def failure(self, status: int) -> Reply:
+        return self._stamped(errors.failure(status), self._ids.letters("req_", 14), None)
+
+    async def answer(self, call: Call, *, pause: float, instead: Reply | None) -> Reply:
+        request_id = self._ids.letters("req_", 14)
+        key = None
+        try:
+            key = _key(call)
+            attempt = _Attempt(
+                call=call, request_id=request_id, key=key, pause=pause, instead=instead
+            )
+            return await self._answer(attempt)
+        except RefusedError as refused:
+            return self._stamped(refused.answer, request_id, key)
+
+    async def _answer(self, attempt: _Attempt) -> Reply:
+        call = attempt.call
+        if (customer := _authenticating(call)) is not None:
+            return self._authenticate(customer, attempt)
+        self._check_credentials(call)
+        operation = self._operation(call)
+        if not self._rate.admits(operation.endpoint, call.at):
+            raise errors.too_fast()
+        params = _params(call)
+        if attempt.key is None:
+            return await self._carry_out(operation, params, attempt)
+        return await self._once(attempt.key, operation, params, attempt)
+
+    async def _once(
+        self, key: str, operation: _Operation, params: Params, attempt: _Attempt
+    ) -> Reply:
+        """Carries out, unless a call with this key already was: then its answer, word for word."""
+        call = attempt.call
+        match self._keys.claim(key, path=call.path, params=params.fingerprint(), now=call.at):
+            case Outcome() as outcome:
+                return _replayed(outcome, attempt)
+            case Busy():
+                raise errors.key_in_use(key)
+            case Mismatch(first_path) if first_path != call.path:
+                raise errors.other_path(key, first_path, call.path)
+            case Mismatch():
+                raise errors.other_params(key)
+            case Fresh():
+                return await self._first(key, operation, params, attempt)
+
+    async def _first(
+        self, key: str, operation: _Operation, params: Params, attempt: _Attempt
+    ) -> Reply:
+        outcome = None
+        try:
+            reply = await self._carry_out(operation, params, attempt)
+            outcome = Outcome(
+                status=reply.status,
+                body=reply.body,
+                headers=dict(reply.headers),
+                request_id=attempt.request_id,
+            )
+        finally:
+            self._keys.settle(key, outcome)
+        return reply
+
+    async def _carry_out(self, operation: _Operation, params: Params, attempt: _Attempt) -> Reply:
+        call = attempt.call
+        with self._lock(operation.locks):
+            if attempt.pause:
+                await asyncio.sleep(attempt.pause)
+            if attempt.instead is not None:
+                return self._with_ids(attempt.instead, attempt.request_id, attempt.key)
+            answer = operation.run(params, _circumstances(call, attempt.key))
+        return self._stamped(answer, attempt.request_id, attempt.key, executed=True)
+
+    @contextmanager
+    def _lock(self, name: str | None) -> Iterator[None]:
+        """Two writes on one object never overlap. Stripe would wait for a while first."""
+        if name is None:
+            yield
+            return
+        if name in self._locked:
+            raise errors.locked()
+        self._locked.add(name)
+        try:
+            yield
+        finally:
+            self._locked.discard(name)
+
+    def _authenticate(self, name: str, attempt: _Attempt) -> Reply:
+        """The page where the customer of a 3-D Secure payment would say yes, or `?outcome=fail`."""
+        call = attempt.call
+        success = call.query != "outcome=fail"
+        answer = self._payments.authenticate(name, success=success, now=call.at)
+        return self._stamped(answer, attempt.request_id, None, executed=True)
+
+    def _check_credentials(self, call: Call) -> None:
+        key = _api_key(call)
+        if not key:
+            raise errors.no_key()
+        if key.startswith(("sk_live_", "rk_live_", "pk_live_")):
+            raise errors.live_key()
+        if key != self._settings.secret_key:
+            raise errors.wrong_key(key)
+
+    def _operation(self, call: Call) -> _Operation:
+        payments = self._payments
+        match call.method, call.path.split("/")[1:]:
+            case "POST", ["v1", "customers"]:
+                return _Operation(
+                    "POST /v1/customers", lambda p, at: self._customers.create(p, at.now)
+                )
+            case "GET", ["v1", "customers", name] if name:
+                return _Operation(
+                    "GET /v1/customers/:id", lambda p, _: self._customers.get(name, p)
+                )
+            case "POST", ["v1", "payment_intents"]:
+                return _Operation("POST /v1/payment_intents", payments.create)
+            case "GET", ["v1", "payment_intents"]:
+                return _Operation(
+                    "GET /v1/payment_intents", lambda p, _: listed(payments.intents, p)
+                )
+            case "GET", ["v1", "payment_intents", "search"]:
+                return _Operation(
+                    "GET /v1/payment_intents/search", lambda p, _: searched(payments.intents, p)
+                )
+            case "GET", ["v1", "payment_intents", name] if name:
+                return _Operation("GET /v1/payment_intents/:id", lambda p, _: payments.get(name, p))
+            case "POST", ["v1", "payment_intents", name, ("confirm" | "cancel") as verb] if name:
+                return self._change(name, verb)
+            case _:
+                raise errors.unrecognized(call.method, call.path)
+
+    def _change(self, name: str, verb: str) -> _Operation:
+        payments = self._payments
+        endpoint = f"POST /v1/payment_intents/:id/{verb}"
+        if verb == "confirm":
+            return _Operation(endpoint, lambda p, at: payments.confirm(name, p, at), locks=name)
+        return _Operation(endpoint, lambda p, at: payments.cancel(name, p, at.now), locks=name)
+
+    def _stamped(
+        self, answer: Answer, request_id: str, key: str | None, *, executed: bool = False
+    ) -> Reply:
+        body = answer.body
+        error = body.get("error")
+        if isinstance(error, dict):
+            log = f"https://dashboard.stripe.com/test/logs/{request_id}"
+            body = {"error": error | {"request_log_url": log}}
+        reply = Reply(
+            status=answer.status,
+            body=encoded(body),
+            headers=answer.headers,
+            executed=executed,
+        )
+        return self._with_ids(reply, request_id, key)
+
+    def _with_ids(self, reply: Reply, request_id: str, key: str | None) -> Reply:
+        headers = {
+            "Content-Type": "application/json",
+            **reply.headers,
+            "Request-Id": request_id,
+            "Stripe-Version": _VERSION,
+        }
+        if key is not None:
+            headers |= {"Idempotency-Key": key, "Original-Request": request_id}
+        return Reply(status=reply.status, body=reply.body, headers=headers, executed=reply.executed)
+
+
+def _replayed(outcome: Outcome, attempt: _Attempt) -> Reply:
+    headers = outcome.headers | {
+        "Request-Id": attempt.request_id,
+        "Original-Request": outcome.request_id,
+        "Idempotent-Replayed": "true",
+    }
+    return Reply(status=outcome.status, body=outcome.body, headers=headers)
+
+
+def _key(call: Call) -> str | None:
+    """The idempotency key. On a GET it has no effect."""
+    key = call.headers.get("Idempotency-Key", "")
+    if call.method != "POST" or not key:
+        return None
+    if len(key) > _MAX_KEY or not key.isascii():
+        raise errors.refusal(f"Idempotency keys are ASCII, of {_MAX_KEY} characters at most.")
+    return key
+
+
+def _api_key(call: Call) -> str | None:
+    scheme, _, token = call.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return token.strip()
+    credentials = basic_credentials(call)
+    return None if credentials is None else credentials[0]
+
+
+def _authenticating(call: Call) -> str | None:
+    prefix = "/authenticate/"
+    asked = call.method == "GET" and call.path.startswith(prefix)
+    return call.path.removeprefix(prefix) if asked else None
+
+
+def _params(call: Call) -> Params:
+    if call.method != "POST":
+        return Params(call.query)
+    if call.body and media_type(call) != FORM:
+        raise errors.not_a_form()
+    return Params(call.body.decode("utf-8", "replace"))
+
+
+def _circumstances(call: Call, key: str | None) -> Circumstances:
+    return Circumstances(
+        now=call.at,
+        key=key,
+        version=call.headers.get("Stripe-Version"),
+        base_url=f"http://{call.headers.get('Host', '127.0.0.1')}/stripe",
+    )

@@ -1,0 +1,111 @@
+"""The wire: from a request on a socket to a provider and back, past any scripted trouble."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+from contextlib import suppress
+from urllib.parse import unquote, urlsplit
+
+from aiohttp import web
+
+from ops.sandbox.books import Arrival
+from ops.sandbox.clock import MovableClock
+from ops.sandbox.control import Control
+from ops.sandbox.exchange import Call, Clock, Provider, Reply
+from ops.sandbox.faults import Do
+from ops.sandbox.settings import Settings
+
+
+class Sandbox:
+    """The request handler: `web.Server(sandbox.handle)`."""
+
+    def __init__(self, settings: Settings, *, clock: Clock, entropy: random.Random) -> None:
+        self._clock = MovableClock(clock)
+        self._control = Control(settings, clock=self._clock, entropy=entropy)
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        path, query = _target(request.raw_path)
+        provider = self._control.world.providers.get(path[1:].partition("/")[0])
+        if provider is None:
+            body = await request.read()
+            return self._control.answer(request.method, path, query, body)
+        return await self._provide(request, provider, path, query)
+
+    async def _provide(
+        self, request: web.BaseRequest, provider: Provider, path: str, query: str
+    ) -> web.StreamResponse:
+        body = await _body(request)
+        world = self._control.world
+        trouble = world.faults.strike(request.method, path)
+        call = Call(
+            method=request.method,
+            path=path[path.find("/", 1) :] if "/" in path[1:] else "/",
+            query=query,
+            headers=request.headers,
+            body=body or b"",
+            at=self._clock(),
+        )
+        arrival = Arrival(
+            method=call.method,
+            path=path,
+            key=call.headers.get("Idempotency-Key"),
+            at=call.at,
+            digest=hashlib.sha256(call.body).digest(),
+            fault=trouble.label,
+        )
+        world.books.arrived(arrival)
+        if body is None:
+            reply: Reply | None = provider.failure(413)
+        else:
+            reply = await world.answer(provider, call, trouble)
+        if reply is None:
+            return _dropped(request)
+        arrival.executed = reply.executed
+        if trouble.after:
+            await asyncio.sleep(trouble.after)
+        if trouble.do is Do.DROP_AFTER:
+            return _dropped(request)
+        arrival.status = reply.status
+        if trouble.fault is not None and trouble.do is Do.DRIP:
+            return await _dripped(request, reply, trouble.fault.seconds)
+        return web.Response(status=reply.status, body=reply.body, headers=reply.headers)
+
+
+def _target(raw_path: str) -> tuple[str, str]:
+    """Path and query as they were sent: neither `//` nor a trailing slash is mended."""
+    if not raw_path.startswith("/"):
+        split = urlsplit(raw_path)
+        return unquote(split.path) or "/", split.query
+    path, _, query = raw_path.partition("?")
+    return unquote(path) if "%" in path else path, query
+
+
+async def _body(request: web.BaseRequest) -> bytes | None:
+    """None if it is longer than the megabyte that aiohttp takes."""
+    try:
+        return await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        return None
+
+
+def _dropped(request: web.BaseRequest) -> web.Response:
+    """Closes the connection. The response is for aiohttp only and reaches nobody."""
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response()
+
+
+async def _dripped(
+    request: web.BaseRequest, reply: Reply, seconds_a_byte: float
+) -> web.StreamResponse:
+    response = web.StreamResponse(status=reply.status, headers=reply.headers)
+    response.content_length = len(reply.body)
+    with suppress(ConnectionError):  # the client may lose patience
+        await response.prepare(request)
+        for byte in reply.body:
+            await response.write(bytes([byte]))
+            await asyncio.sleep(seconds_a_byte)
+        await response.write_eof()
+    return response

