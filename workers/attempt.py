@@ -139,7 +139,7 @@ class Attempt:
             return self._not_mine(ref, claim)
         self._reached(Checkpoint.CLAIMED, ref)
         held = self._held(ref, claim, at)
-        if claim.in_doubt and not self._may_resend(held):
+        if held.visit.doubt and not self._may_resend(held):
             return self._settle(held, _lost_answer(), carried)
         try:
             request = self._request(held)
@@ -187,7 +187,10 @@ class Attempt:
                 return Told(Said.IGNORE, claim.verdict)
 
     def _may_resend(self, held: Held) -> bool:
-        """The last worker died in its call. Whether the same bytes may go out once more."""
+        """An earlier send may have been executed. Whether the same bytes may go out once more.
+
+        Asked at every send: a run may have been paused for longer than its key lives.
+        """
         if held.state.ending or held.frozen is None:
             return False
         request = FrozenRequest.load(held.frozen)
@@ -241,7 +244,7 @@ class Attempt:
         reply = self._caller.call(
             request,
             headers=headers,
-            url=rewrite(request.url, self._servers),
+            url=request.via or rewrite(request.url, self._servers),
             deadline_s=held.profile.deadline_ms / 1000,
         )
         self._reached(Checkpoint.CALLED, held.ref)

@@ -47,8 +47,10 @@ _TRANSPORT: Final = frozenset({
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrozenRequest:
     method: str
-    #: Absolute, at the published server; ``workers.http.rewrite`` points it elsewhere.
+    #: Absolute, at the published server: whose credentials it gets goes by this.
     url: str
+    #: Where it goes instead, when the run was submitted so; "" for none.
+    via: str = ""
     headers: tuple[tuple[str, HeaderParts], ...]
     body: bytes | None
     #: Two sends with one key are carried out at most once; None where the API has no such thing.
@@ -61,6 +63,7 @@ class FrozenRequest:
             "v": _VERSION,
             "method": self.method,
             "url": self.url,
+            "via": self.via,
             "headers": [[name, [_plain(part) for part in parts]] for name, parts in self.headers],
             "body": None if self.body is None else base64.b64encode(self.body).decode(),
             "key": self.key,
@@ -80,6 +83,7 @@ class FrozenRequest:
         return cls(
             method=document["method"],
             url=document["url"],
+            via=document["via"],
             headers=tuple((name, tuple(map(_part, parts))) for name, parts in document["headers"]),
             body=None if body is None else base64.b64decode(body),
             key=document["key"],

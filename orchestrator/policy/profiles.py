@@ -1,0 +1,390 @@
+"""What durazzo knows about an API: a provider profile, data in ``specs/providers/``.
+
+``check`` holds a document against ``specs/schemas/provider.schema.json`` and ``parse``
+turns a checked one into types. Both take what they need as arguments: reading files is
+the caller's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal, TypeAlias
+from urllib.parse import urlsplit
+
+import jsonschema_rs
+
+from orchestrator.expressions.nodes import Json
+from orchestrator.policy.table import Table
+
+FormStyle = Literal["form-brackets", "form-repeat"]
+Stage = Literal["not-sent", "sent"]
+
+#: The profile of every API that no other profile knows.
+GENERIC = "generic"
+
+
+class Kind(StrEnum):
+    """What an attempt was."""
+
+    #: The provider answered; the step's criteria judge.
+    ANSWERED = "answered"
+    #: The provider refused for good.
+    FINAL = "final"
+    #: It surely did nothing: another send may help and harms nobody.
+    TRANSIENT = "transient"
+    #: It may have been carried out. Never a failure, never re-sent blindly.
+    UNKNOWN = "unknown"
+    #: The account or its credentials are in trouble: pauses the provider, fails nobody.
+    OPERATOR = "operator"
+    #: Money may still move: looked at again before the criteria judge.
+    PENDING = "pending"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bearer:
+    secret: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Basic:
+    user_secret: str
+    password_secret: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiKey:
+    #: Name of the request header that carries the secret.
+    header: str
+    secret: str
+
+
+Credential: TypeAlias = Bearer | Basic | ApiKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Idempotency:
+    #: Two sends with one key, inside the window, are carried out at most once.
+    header: str
+    #: Shorter than the provider's own: a key past its life is silently a new request.
+    window_ms: int
+    methods: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BodyTest:
+    #: JSON pointer into the answer's body.
+    pointer: str
+    one_of: tuple[str | int | bool, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeaderTest:
+    #: Lower-case.
+    name: str
+    #: Empty: the header need only be there.
+    one_of: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """All tests that it has must hold; the first rule that matches decides."""
+
+    kind: Kind
+    #: Statuses (``402``) and classes (``"5xx"``); empty matches any answer.
+    status: tuple[int | str, ...] = ()
+    methods: tuple[str, ...] = ()
+    body: tuple[BodyTest, ...] = ()
+    headers: tuple[HeaderTest, ...] = ()
+    #: Whether the request carried an idempotency key; None asks nothing.
+    keyed: bool | None = None
+    #: Matches calls without an answer instead of answers.
+    stage: Stage | None = None
+    #: The verdict's code; "" takes it from the body.
+    code: str = ""
+    #: Pointer to the verdict's code for this rule only.
+    code_at: str = ""
+    #: Another send is useless, or would be told the same.
+    stop: bool = False
+    #: Lower bound of the wait before another send.
+    wait_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Codes:
+    """Where an error body keeps its code; the first pointer that leads to one is taken."""
+
+    code: tuple[str, ...] = ()
+    detail: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advice:
+    """Headers by which the provider itself says whether to send again."""
+
+    #: Lower-case, as the header of the delay is.
+    header: str
+    retry: tuple[str, ...] = ("true",)
+    stop: tuple[str, ...] = ("false",)
+    #: Carries a wait in milliseconds and goes before ``Retry-After``; "" when there is none.
+    delay_ms_header: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    #: Sends of one visit, the first included.
+    max_attempts: int
+    base_ms: int
+    factor: float
+    cap_ms: int
+    #: A provider that asks for a longer wait gets this one.
+    max_retry_after_ms: int
+    #: No send starts later than this after the first one.
+    window_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """A token bucket shared by all workers; without a path it is the whole account's."""
+
+    name: str
+    per_second: float
+    burst: int
+    method: str = ""
+    #: ``*`` stands for one segment.
+    path: str = ""
+
+    def applies(self, method: str, path: str) -> bool:
+        if self.method and self.method != method.upper():
+            return False
+        return not self.path or captures(self.path, path) is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookUp:
+    """How the effect of a call whose answer was lost is found at the provider."""
+
+    #: The call that is looked for; ``*`` stands for one segment of the path.
+    method: str
+    path: str
+    #: What is asked, with GET; ``{1}`` is what the first ``*`` stood for.
+    ask: str
+    #: Query parameter → the field of the frozen body that fills it.
+    query: tuple[tuple[str, str], ...] = ()
+    #: Query parameters with values of their own.
+    fixed: tuple[tuple[str, str], ...] = ()
+    #: Query parameter that takes the time of the first send, in unix seconds; "" for none.
+    since: str = ""
+    #: Pointer to the list of candidates; None: the body itself is the one candidate.
+    items: str | None = None
+    #: Pointer, in a candidate, to what names the effect.
+    id: str = "/id"
+    #: Pointer in a candidate → field of the frozen body. A field that was not sent is not asked.
+    match: tuple[tuple[str, str], ...] = ()
+    #: Pointer to the candidate's time of creation: never before the first send, less a skew.
+    created: str = ""
+    created_format: Literal["unix", "rfc2822"] = "unix"
+    #: A miss is believed only this long after the send.
+    settle_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    name: str
+    #: Where its credential may go, and nowhere else. Lower-case, without port.
+    hosts: tuple[str, ...]
+    credential: Credential | None
+    #: Sent unless the document sets the header itself.
+    headers: tuple[tuple[str, str], ...]
+    form_style: FormStyle
+    #: How a body goes out when the document does not say.
+    default_encoding: Literal["form", "json"]
+    #: "json": a success that cannot be read as JSON is no usable answer.
+    answers: Literal["json", "any"]
+    #: Sent again without a second thought: they do nothing, or nothing that matters.
+    safe_methods: tuple[str, ...]
+    #: Total time of one call: connecting, sending, and reading the answer.
+    deadline_ms: int
+    idempotency: Idempotency | None
+    rules: tuple[Rule, ...]
+    codes: Codes
+    advice: Advice | None
+    retry: RetryPolicy
+    limits: tuple[Limit, ...]
+    look_ups: tuple[LookUp, ...]
+    #: Secrets that begin so move real money: refused unless allowed.
+    live_key_prefixes: tuple[str, ...]
+
+    def keys(self, method: str) -> bool:
+        """Whether a call of that method carries an idempotency key."""
+        return self.idempotency is not None and method.upper() in self.idempotency.methods
+
+    def look_up(self, method: str, path: str) -> LookUp | None:
+        for look_up in self.look_ups:
+            if look_up.method == method.upper() and captures(look_up.path, path) is not None:
+                return look_up
+        return None
+
+
+def captures(pattern: str, path: str) -> tuple[str, ...] | None:
+    """What the ``*`` segments of the pattern stood for; None when the path is another one."""
+    wanted, found = pattern.split("/"), path.split("/")
+    if len(wanted) != len(found):
+        return None
+    pairs = list(zip(wanted, found, strict=True))
+    if any(want not in {"*", have} for want, have in pairs):
+        return None
+    return tuple(have for want, have in pairs if want == "*")
+
+
+def provider_of(url: str, profiles: Iterable[Profile]) -> str:
+    """Name of the profile that knows the URL's host, ``generic`` when none does."""
+    host = urlsplit(url).hostname
+    return next((p.name for p in profiles if host in p.hosts), GENERIC)
+
+
+def check(document: Json, schema: dict[str, Json]) -> list[str]:
+    """All that the schema finds wrong, as ``pointer: message``; empty when it is a profile."""
+    validator = jsonschema_rs.validator_for(schema)
+    return [
+        f"{'/'.join(['', *map(str, error.instance_path)])}: {error.message}"
+        for error in validator.iter_errors(document)
+    ]
+
+
+def parse(document: Json) -> Profile:
+    """Raises ProfileRefused, naming the field, for a document that ``check`` would refuse."""
+    table = Table(document)
+    return Profile(
+        name=table.text("name"),
+        hosts=table.texts("hosts"),
+        credential=_credential(table),
+        headers=table.pairs("headers"),
+        form_style=table.choice("form_style", _FORM_STYLES),
+        default_encoding=table.choice("default_encoding", _DEFAULT_ENCODINGS),
+        answers=table.choice("answers", _ANSWERS),
+        safe_methods=table.texts("safe_methods"),
+        deadline_ms=table.integer("deadline_ms"),
+        idempotency=_idempotency(table),
+        rules=tuple(_rule(rule) for rule in table.tables("rules")),
+        codes=_codes(table),
+        advice=_advice(table),
+        retry=_retry(table.table("retry")),
+        limits=tuple(_limit(limit) for limit in table.tables("limits")),
+        look_ups=tuple(_look_up(look_up) for look_up in table.tables("look_up")),
+        live_key_prefixes=table.texts("live_key_prefixes"),
+    )
+
+
+_FORM_STYLES: tuple[FormStyle, ...] = ("form-brackets", "form-repeat")
+_DEFAULT_ENCODINGS: tuple[Literal["form", "json"], ...] = ("form", "json")
+_ANSWERS: tuple[Literal["json", "any"], ...] = ("json", "any")
+_STAGES: tuple[Stage, ...] = ("not-sent", "sent")
+_TIME_FORMATS: tuple[Literal["unix", "rfc2822"], ...] = ("unix", "rfc2822")
+
+
+def _credential(profile: Table) -> Credential | None:
+    if not profile.has("credential"):
+        return None
+    table = profile.table("credential")
+    match table.text("kind"):
+        case "bearer":
+            return Bearer(secret=table.text("secret"))
+        case "basic":
+            return Basic(user_secret=table.text("user"), password_secret=table.text("password"))
+        case "header":
+            return ApiKey(header=table.text("header"), secret=table.text("secret"))
+        case _:
+            raise table.refuse("kind")
+
+
+def _idempotency(profile: Table) -> Idempotency | None:
+    if not profile.has("idempotency"):
+        return None
+    table = profile.table("idempotency")
+    return Idempotency(
+        header=table.text("header"),
+        window_ms=table.integer("window_s") * 1000,
+        methods=table.texts("methods"),
+    )
+
+
+def _rule(table: Table) -> Rule:
+    return Rule(
+        kind=table.choice("kind", tuple(Kind)),
+        status=table.scalars("status"),
+        methods=table.texts("methods"),
+        body=tuple(
+            BodyTest(pointer=test.text("pointer"), one_of=test.scalars("one_of"))
+            for test in table.tables("body")
+        ),
+        headers=tuple(
+            HeaderTest(name=test.text("name").lower(), one_of=test.texts("one_of"))
+            for test in table.tables("headers")
+        ),
+        keyed=table.flag("keyed") if table.has("keyed") else None,
+        stage=table.choice("stage", _STAGES) if table.has("stage") else None,
+        code=table.text("code", ""),
+        code_at=table.text("code_at", ""),
+        stop=table.has("stop") and table.flag("stop"),
+        wait_ms=table.integer("wait_ms", 0),
+    )
+
+
+def _codes(profile: Table) -> Codes:
+    if not profile.has("codes"):
+        return Codes()
+    table = profile.table("codes")
+    return Codes(code=table.texts("code"), detail=table.texts("detail"))
+
+
+def _advice(profile: Table) -> Advice | None:
+    if not profile.has("advice"):
+        return None
+    table = profile.table("advice")
+    return Advice(
+        header=table.text("header").lower(),
+        retry=table.texts("retry"),
+        stop=table.texts("stop"),
+        delay_ms_header=table.text("delay_ms_header", "").lower(),
+    )
+
+
+def _retry(table: Table) -> RetryPolicy:
+    return RetryPolicy(
+        max_attempts=table.integer("max_attempts"),
+        base_ms=table.integer("base_ms"),
+        factor=table.number("factor"),
+        cap_ms=table.integer("cap_ms"),
+        max_retry_after_ms=table.integer("max_retry_after_ms"),
+        window_ms=table.integer("window_s") * 1000,
+    )
+
+
+def _limit(table: Table) -> Limit:
+    return Limit(
+        name=table.text("name"),
+        per_second=table.number("per_second"),
+        burst=table.integer("burst"),
+        method=table.text("method", ""),
+        path=table.text("path", ""),
+    )
+
+
+def _look_up(table: Table) -> LookUp:
+    call = table.table("call")
+    return LookUp(
+        method=call.text("method"),
+        path=call.text("path"),
+        ask=table.text("ask"),
+        query=table.pairs("query"),
+        fixed=table.pairs("fixed"),
+        since=table.text("since", ""),
+        items=table.text("items") if table.has("items") else None,
+        id=table.text("id"),
+        match=table.pairs("match"),
+        created=table.text("created", ""),
+        created_format=table.choice("created_format", _TIME_FORMATS, "unix"),
+        settle_ms=table.integer("settle_ms", 0),
+    )
