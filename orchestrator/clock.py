@@ -39,7 +39,7 @@ class Entropy(Protocol):
 
 class SystemEntropy:
     def uniform(self) -> float:
-        return random.random()  # noqa: S311, TID251  jitter, not a secret
+        return random.random()  # noqa: S311  jitter, not a secret
 
     def token(self, size: int) -> bytes:
         return os.urandom(size)

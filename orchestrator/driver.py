@@ -72,7 +72,9 @@ class Driver:
                 self.follow(run, decision)
         return state
 
-    def follow(self, run: str, decision: Decision, carried: Container[tuple[str, int]] = ()) -> None:
+    def follow(
+        self, run: str, decision: Decision, carried: Container[tuple[str, int]] = ()
+    ) -> None:
         """Send what a decision entered, but for what Celery itself carries on; pay its duties."""
         state = decision.after
         for step, visit in decision.entered:

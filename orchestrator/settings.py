@@ -11,6 +11,8 @@ from pathlib import Path
 from orchestrator.errors import SettingsRefused
 
 DEFAULT_LANE = "default"
+_SHORTEST_S = 0.5
+_LONGEST_S = 3_600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +27,8 @@ class Settings:
     servers: Mapping[str, str] = field(default_factory=dict)
     #: DURAZZO_ALLOW_LIVE=1: keys that move real money may be used.
     allow_live: bool = False
+    #: DURAZZO_LIMITS: JSON, "provider/limit" → calls per second, for accounts with other limits.
+    limits: Mapping[str, float] = field(default_factory=dict)
     #: DURAZZO_SECRETS_DIR: a folder with one file a secret.
     secrets_dir: Path | None = None
     #: DURAZZO_HOME: the embedded server's data and key.
@@ -37,13 +41,14 @@ class Settings:
 
 def from_environ(environ: Mapping[str, str] | None = None) -> Settings:
     """Raises SettingsRefused, naming the variable, for a value that cannot be used."""
-    env = os.environ if environ is None else environ  # noqa: TID251  the one place
+    env = os.environ if environ is None else environ
     secrets = env.get("DURAZZO_SECRETS_DIR", "")
     return Settings(
         redis_url=_url(env.get("DURAZZO_REDIS_URL", "")),
         keys=env.get("DURAZZO_KEYS", ""),
         seal=env.get("DURAZZO_SEAL", "") != "off",
         servers=_servers(env.get("DURAZZO_SERVERS", "")),
+        limits=_limits(env.get("DURAZZO_LIMITS", "")),
         allow_live=env.get("DURAZZO_ALLOW_LIVE", "") == "1",
         secrets_dir=Path(secrets) if secrets else None,
         home=_home(env),
@@ -74,10 +79,26 @@ def _servers(text: str) -> dict[str, str]:
     return found
 
 
+def _limits(text: str) -> dict[str, float]:
+    try:
+        found = json.loads(text or "{}")
+    except json.JSONDecodeError as error:
+        raise SettingsRefused(f"DURAZZO_LIMITS is not JSON: {error}") from None
+    if not isinstance(found, dict) or not all(
+        isinstance(rate, int | float) and rate > 0 for rate in found.values()
+    ):
+        raise SettingsRefused(
+            'DURAZZO_LIMITS must be a JSON object of calls per second, e.g. {"stripe/account": 25}'
+        )
+    return found
+
+
 def _home(env: Mapping[str, str]) -> Path:
     if home := env.get("DURAZZO_HOME"):
         return Path(home)
-    data = env.get("XDG_DATA_HOME") or str(Path(env.get("HOME") or "~").expanduser() / ".local/share")
+    data = env.get("XDG_DATA_HOME") or str(
+        Path(env.get("HOME") or "~").expanduser() / ".local/share"
+    )
     return Path(data) / "durazzo"
 
 
@@ -88,6 +109,8 @@ def _seconds(name: str, text: str, default_ms: int) -> int:
         value = float(text)
     except ValueError:
         value = 0
-    if not 0.5 <= value <= 3_600:
-        raise SettingsRefused(f"{name} must be a number of seconds from 0.5 to 3600")
+    if not _SHORTEST_S <= value <= _LONGEST_S:
+        raise SettingsRefused(
+            f"{name} must be a number of seconds from {_SHORTEST_S} to {_LONGEST_S}"
+        )
     return round(value * 1000)

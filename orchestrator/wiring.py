@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 
@@ -48,7 +48,7 @@ def wire(settings: Settings, app: Celery | None = None) -> Wiring:
         journal=journal,
         plans=plans,
         driver=Driver(journal, plans, canvas),
-        profiles=load_profiles(),
+        profiles=limited(load_profiles(), settings.limits),
         clock=SystemClock(),
         entropy=SystemEntropy(),
     )
@@ -75,6 +75,25 @@ def make_seal(settings: Settings) -> Seal:
             " or DURAZZO_SEAL=off to store values in clear"
         )
     return AesSeal(keyring(settings.keys))
+
+
+def limited(profiles: Mapping[str, Profile], rates: Mapping[str, float]) -> dict[str, Profile]:
+    """The profiles with an account's own rates. Raises SettingsRefused for a limit that is none."""
+    known = {f"{p.name}/{limit.name}" for p in profiles.values() for limit in p.limits}
+    if unknown := sorted(set(rates) - known):
+        raise SettingsRefused(
+            f"DURAZZO_LIMITS: no limit {unknown[0]!r}; there are {', '.join(sorted(known))}"
+        )
+    return {name: _limited(profile, rates) for name, profile in profiles.items()}
+
+
+def _limited(profile: Profile, rates: Mapping[str, float]) -> Profile:
+    limits = []
+    for limit in profile.limits:
+        rate = rates.get(f"{profile.name}/{limit.name}", limit.per_second)
+        burst = limit.burst if rate == limit.per_second else max(1, round(rate))
+        limits.append(replace(limit, per_second=rate, burst=burst))
+    return replace(profile, limits=tuple(limits))
 
 
 @cache

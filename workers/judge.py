@@ -20,6 +20,7 @@ from workers.render import FrozenRequest
 #: A step's outputs together, as JSON. A larger one is dropped: nothing that follows sees it.
 MAX_OUTPUTS: Final = 64 * 1024
 CRITERIA_NOT_MET: Final = "criteria-not-met"
+_SUCCESS: Final = range(200, 300)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +62,7 @@ def _judge_answer(step: Step, context: Context, outcome: Outcome, kind: Kind) ->
 def _broken(step: Step, context: Context, status: int) -> str | None:
     """The first criterion that does not hold; without criteria a 2xx status is asked for."""
     if not step.criteria:
-        return None if 200 <= status < 300 else "status"
+        return None if status in _SUCCESS else "status"
     rows = enumerate(step.criteria, 1)
     return next((f"criterion-{n}" for n, node in rows if not holds(node, context)), None)
 

@@ -12,8 +12,8 @@ from orchestrator.wiring import Wiring
 from workers.attempt import Attempt, Checkpoint, Said, Told
 from workers.credentials import Credentials
 from workers.http import Caller
-from workers.pulse import Pulse
 from workers.logs import redaction
+from workers.pulse import Pulse
 from workers.timekeeper import Timekeeper
 
 

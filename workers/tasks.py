@@ -61,7 +61,7 @@ def _edge(ref: Ref, work: Callable[[], Told]) -> Told:
     except JournalUnavailable as error:
         log.warning("journal.unavailable", run=ref.run, step=ref.step, code=error.code)
         return Told(Said.WAIT, error.code)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  the task's edge
         # Its message could hold an input; its type and place are what a bug report needs.
         place = _place(error)
         log.error(

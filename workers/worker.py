@@ -68,4 +68,3 @@ def create(
     processes = Processes(settings, app, reached)
     tasks.register(app, processes.current)
     return app
-

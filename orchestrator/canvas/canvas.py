@@ -76,6 +76,8 @@ class Canvas:
         """Messages that wait in a lane's queue."""
         with self._app.connection_for_write() as connection:
             try:
-                return int(connection.default_channel.queue_declare(lane, passive=True).message_count)
+                return int(
+                    connection.default_channel.queue_declare(lane, passive=True).message_count
+                )
             except ChannelError:
                 return 0

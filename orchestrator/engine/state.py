@@ -77,7 +77,7 @@ class Visit:
     since: int = field(default=0, metadata={"as": "s"})
     #: Messages sent for this visit; each has its own task id.
     sends: int = field(default=1, metadata={"as": "x"})
-    #: Grows with every claim and never shrinks, over all visits: a write under an older one is lost.
+    #: Grows with every claim, over all visits: a write under an older one is lost.
     fence: int = field(default=0, metadata={"as": "f"})
     #: Worker incarnation that has, or had, the lease.
     worker: str = field(default="", metadata={"as": "w"})

@@ -17,7 +17,7 @@ another node, other workers.
 | ``key:<hmac>``         | hash   | run key: ``run``, ``print`` (sealed digest of  | with the run  |
 |                        |        | plan and inputs)                               |               |
 | ``lane:<name>``        | hash   | ``claimed``: newest send that was claimed, ms  | for good      |
-| ``limit:<scope>``      | hash   | ``tat``: theoretical arrival time, µs (GCRA);  | for good      |
+| ``limit:<scope>``      | hash   | ``tat``: theoretical arrival time, us (GCRA);  | for good      |
 |                        |        | ``until``: provider paused before this, ms     |               |
 | ``workers``            | zset   | worker incarnation → its heartbeat's end, ms   | a day         |
 | ``leader``             | string | the timekeeper that ticks                      | its lease     |

@@ -156,7 +156,13 @@ class Journal(Protocol):
         ...
 
     def begin(
-        self, ref: Ref, fence: int, *, deadline_ms: int, frozen: bytes | None, limits: Sequence[Limit]
+        self,
+        ref: Ref,
+        fence: int,
+        *,
+        deadline_ms: int,
+        frozen: bytes | None,
+        limits: Sequence[Limit],
     ) -> Begun:
         """A call may be made now: token taken, request frozen, attempt counted, in one script."""
         ...

@@ -113,8 +113,7 @@ class RedisJournal:
             inputs=self._json(values.pop("inputs", None), f"{ref.run}:inputs") or {},
             frozen=self._opened(values.pop(f"q:{ref.step}", None), f"{ref.run}:q:{ref.step}"),
             outputs={
-                name[2:]: self._json(sealed, f"{ref.run}:{name}")
-                for name, sealed in values.items()
+                name[2:]: self._json(sealed, f"{ref.run}:{name}") for name, sealed in values.items()
             },
             in_doubt=bool(doubt),
         )

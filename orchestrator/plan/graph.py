@@ -23,7 +23,7 @@ class Graph:
         return self._after[step_id]
 
     def goes_back(self, source: str, target: str) -> bool:
-        """Whether this way closes a loop: its target lies on the way from the start to its source."""
+        """Whether this way closes a loop: its target lies on the way to its source."""
         return (source, target) in self._back
 
     def segment(self, start: str) -> tuple[str, ...]:

@@ -30,8 +30,11 @@ class HttpCall:
     #: Name of the provider profile that knows this API; "generic" when none does.
     provider: str
     method: str
-    #: Absolute base URL without trailing slash, e.g. "https://api.stripe.com".
+    #: Absolute base URL as published, without trailing slash, e.g. "https://api.stripe.com".
     server: str
+    #: Base URL that a person put in its place (``--server``); "" for none. Whose API it is, and
+    #: whose credentials it gets, still goes by ``server``.
+    via: str = ""
     #: Parts of the path: constants go out as they are, values percent-encoded.
     path: tuple[Node, ...]
     query: tuple[tuple[str, Node], ...] = ()

