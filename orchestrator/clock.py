@@ -7,6 +7,7 @@ import random
 import time
 from typing import Final, Protocol
 
+_STEADY: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 _CROCKFORD: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
@@ -20,7 +21,8 @@ class Clock(Protocol):
 
 class SystemClock:
     def monotonic_ms(self) -> int:
-        return time.monotonic_ns() // 1_000_000
+        # Where there is one, a clock that counts a suspended machine's time as well.
+        return time.clock_gettime_ns(_STEADY) // 1_000_000
 
     def unix_ms(self) -> int:
         return time.time_ns() // 1_000_000

@@ -35,7 +35,8 @@ def make_app(settings: Settings) -> Celery:
         accept_content=["json"],
         # The journal holds every outcome before a task ends, so what is acked is never lost.
         task_acks_late=True,
-        task_acks_on_failure_or_timeout=True,
+        task_acks_on_failure=True,
+        task_acks_on_timeout=True,
         task_reject_on_worker_lost=False,
         task_ignore_result=True,
         task_track_started=False,

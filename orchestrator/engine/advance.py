@@ -126,7 +126,8 @@ class _Desk:
             return
         choices = self.graph.steps[step].success
         entered, taken, blocked = self._follow(step, visit, choices)
-        self.do("close", step, Phase.SUCCEEDED, entered)
+        if not self._tries_again(step, visit):
+            self.do("close", step, Phase.SUCCEEDED, entered)
         if blocked and not taken:
             self.do("ending", "failed", VISITS_EXHAUSTED, step)
 
@@ -136,7 +137,7 @@ class _Desk:
             return
         choices = self.graph.steps[step].failure
         entered, taken, _ = self._follow(step, visit, choices)
-        if self.state.visited(step) == visit.number:
+        if not self._tries_again(step, visit):
             self.do("close", step, Phase.FAILED, entered)
         if not taken and not self.state.ending:
             self.do("ending", "failed", visit.code or "failed", step)
@@ -162,6 +163,7 @@ class _Desk:
         return " ".join(f"{c[1]}.{c[2]}" for c in enters), taken, blocked
 
     def _tries_again(self, step: str, visit: Visit) -> bool:
+        """The step was entered anew by its own routes: this visit of it is history."""
         return self.state.visited(step) != visit.number
 
     def _take(self, step: str, visit: Visit, action: Action, *, route: str) -> bool:

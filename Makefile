@@ -1,0 +1,50 @@
+# `make` alone lists the targets.
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+.PHONY: venv
+venv: $(READY) ## Make .venv with .venv/bin/durazzo, at the versions of constraints.txt
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "durazzo needs Python 3.11 or newer (make PYTHON=python3.12 venv)"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' || { echo "this Python cannot make environments: apt-get install python3-venv"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+.PHONY: test
+test: $(READY) ## Everything a newcomer needs to trust a checkout (a few minutes)
+	$(BIN)/pytest -n 4 --dist worksteal
+
+.PHONY: check
+check: $(READY) ## Format, lint, types, layers and the fast tests (under a minute)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -n 2 -q -m 'not process and not slow'
+
+.PHONY: format
+format: $(READY) ## Format the code and fix what can be fixed by itself
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+.PHONY: bench
+bench: $(READY) ## Measure: round trips, bytes, and runs a second beside a hand-written chain
+	$(BIN)/python -m ops.bench spine
+
+.PHONY: lock
+lock: $(READY) ## Write the installed versions into constraints.txt
+	@{ head -1 constraints.txt; $(BIN)/pip freeze --exclude-editable; } > $(VENV)/lock && cp $(VENV)/lock constraints.txt
+
+.PHONY: clean
+clean: ## Remove the environment and the caches
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
