@@ -70,12 +70,14 @@ def abandoned(
     state: State, *, now: int, alive: Container[str], lane: Lane
 ) -> tuple[tuple[str, Visit], ...]:
     """Visits that nobody drives and no message is out for, or whose time has come."""
-    if state.end or state.paused:
+    if state.end:
         return ()
     return tuple(
         (step, visit)
         for step, visit in state.visits.items()
-        if _is_abandoned(visit, now=now, alive=alive, lane=lane)
+        # A paused run begins nothing, but what a dead worker left in flight must land.
+        if (visit.phase in IN_FLIGHT or not state.paused)
+        and _is_abandoned(visit, now=now, alive=alive, lane=lane)
     )
 
 

@@ -34,7 +34,8 @@ local in_flight = phase == 'held' or phase == 'calling'
 if in_flight and not dead(visit) then return answer('busy') end
 if phase == 'waiting' and visit.u > now then return answer('waiting') end
 if head[2] and not in_flight then return answer('stale') end
-if head[3] == '1' then return answer('paused') end
+-- A dead lease is taken over all the same: what its call came to must land.
+if head[3] == '1' and not in_flight then return answer('paused') end
 
 local doubt = 0
 if phase == 'calling' then

@@ -18,6 +18,9 @@ from orchestrator.service.core import Core
 
 #: States in which a run changes no more by itself.
 SETTLED: Final = frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELLED, Status.UNKNOWN})
+_GOES_ON: Final = frozenset({Status.PENDING, Status.RUNNING, Status.WAITING})
+#: Runs among which the beginning of an id is looked for.
+_SEARCHED: Final = 100_000
 _POLL_MIN: Final = 20
 _POLL_MAX: Final = 250
 
@@ -110,7 +113,7 @@ class Run:
         return self.state().status
 
     def wait(self, timeout: float | None = None) -> Status:
-        """The status once the run has ended or is unknown, or as it is after ``timeout`` seconds."""
+        """The status once the run ended or is unknown, or as it is after ``timeout`` seconds."""
         clock, pause = self._core.clock, _POLL_MIN
         ends = None if timeout is None else clock.monotonic_ms() + timeout * 1000
         while (status := self.status()) not in SETTLED:
@@ -160,6 +163,23 @@ def recent(core: Core, limit: int = 20) -> list[tuple[str, State]]:
     """The latest runs, newest first."""
     states = ((run, core.journal.read(run)) for run in core.journal.recent(limit))
     return [(run, state) for run, state in states if state is not None]
+
+
+def unfinished(core: Core, limit: int = 100) -> list[tuple[str, State]]:
+    """Those of the latest runs that go on as soon as a worker is there, newest first."""
+    return [(run, state) for run, state in recent(core, limit) if state.status in _GOES_ON]
+
+
+def find(core: Core, name: str) -> Run:
+    """A run by its id, or by the beginning of one. Raises UnknownRun."""
+    if core.journal.read(name) is not None:
+        return Run(core, name)
+    found = [run for run in core.journal.recent(_SEARCHED) if run.startswith(name)] if name else []
+    if len(found) > 1:
+        raise UnknownRun(f"{len(found)} runs begin with {name!r}: give more of the id")
+    if not found:
+        raise UnknownRun(f"no run {name!r} in this journal: durazzo runs lists them")
+    return Run(core, found[0])
 
 
 def _step_report(step: str, visit: Visit, attempts: int) -> StepReport:

@@ -1,0 +1,113 @@
+"""Model → plan: the flow made explicit, operations linked, expressions checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from orchestrator.expressions.conditions import condition
+from orchestrator.expressions.templates import template
+from orchestrator.formats.arazzo.call import call
+from orchestrator.formats.arazzo.link import Linker
+from orchestrator.formats.arazzo.model import Action, End, GotoStep, RetryStep, Step, Workflow
+from orchestrator.formats.arazzo.read import read
+from orchestrator.formats.arazzo.validate import check_flow, goes_on, in_sequence, scope_of
+from orchestrator.formats.diagnostics import Report
+from orchestrator.formats.endpoints import Endpoints
+from orchestrator.formats.expressions import Expressions
+from orchestrator.formats.inputs import input_schema
+from orchestrator.formats.scope import Where
+from orchestrator.formats.source import Tree
+from orchestrator.formats.sources import SourceResolver
+from orchestrator.plan import model as plan
+
+#: Visits of a step, so that a goto that leads back comes to an end.
+GOTO_CAP: Final = 100
+
+
+def lower(
+    tree: Tree,
+    report: Report,
+    *,
+    workflow: str | None,
+    sources: SourceResolver,
+    endpoints: Endpoints,
+) -> tuple[plan.Plan, tuple[str, ...]] | None:
+    """The plan and the ids of all workflows; to be used only if the report has no errors."""
+    document = read(tree, report, workflow)
+    if document is None:
+        return None
+    check_flow(document.workflow, report)
+    lowering = _Lowering(
+        linker=Linker(
+            sources=document.sources, resolver=sources, endpoints=endpoints, report=report
+        ),
+        expressions=Expressions(
+            scope=scope_of(document.workflow), report=report, template=template, condition=condition
+        ),
+        report=report,
+    )
+    return lowering.lowered(document.workflow), document.workflow_ids
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Lowering:
+    linker: Linker
+    expressions: Expressions
+    report: Report
+
+    def lowered(self, workflow: Workflow) -> plan.Plan:
+        steps = tuple(self._steps(workflow))
+        return plan.Plan(
+            name=workflow.id,
+            steps=steps,
+            starts=tuple(step.id for step in workflow.steps[:1]),
+            inputs=input_schema({} if workflow.inputs is None else workflow.inputs, steps),
+            outputs=self.expressions.outputs(workflow.outputs, Where.RUN),
+        )
+
+    def _steps(self, workflow: Workflow) -> Iterator[plan.Step]:
+        for step, follower in in_sequence(workflow):
+            if (lowered := self._step(step, follower)) is not None:
+                yield lowered
+
+    def _step(self, step: Step, follower: str | None) -> plan.Step | None:
+        """All of a step is read even if it has no operation, so that all problems are found."""
+        link = self.linker.link(step)
+        request = None if link is None else call(step, link, self.expressions, self.report)
+        criteria = self.expressions.conditions(step.criteria, Where.ANSWER, step.id)
+        outputs = self.expressions.outputs(step.outputs, Where.ANSWER, step.id)
+        success = [self._route(action, step.id) for action in step.on_success]
+        if follower is not None and goes_on(step):
+            success.append(plan.Route(then=plan.Goto(step=follower, cap=GOTO_CAP)))
+        failure = [self._route(action, step.id) for action in step.on_failure]
+        if request is None:
+            return None
+        return plan.Step(
+            id=step.id,
+            call=request,
+            criteria=criteria,
+            outputs=outputs,
+            success=_choices(success),
+            failure=_choices(failure),
+        )
+
+    def _route(self, action: Action, step: str) -> plan.Route:
+        when = self.expressions.conditions(action.criteria, Where.ROUTE, step)
+        return plan.Route(then=_then(action), when=when)
+
+
+def _choices(routes: Iterable[plan.Route]) -> tuple[plan.Choice, ...]:
+    found = tuple(routes)
+    return (plan.Choice(routes=found),) if found else ()
+
+
+def _then(action: Action) -> plan.Action:
+    match action.then:
+        case End():
+            return plan.End()
+        case GotoStep(step=step):
+            return plan.Goto(step=step.text, cap=GOTO_CAP)
+        case RetryStep(after_ms=after_ms, limit=limit):
+            return plan.Retry(after_ms=after_ms, limit=limit)

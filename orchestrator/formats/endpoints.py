@@ -1,0 +1,98 @@
+"""Where calls go, and whose API that is.
+
+A provider is recognised by the *published* server, a replacement comes afterwards: a
+sandbox on localhost that stands in for Stripe is called as Stripe is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal
+from urllib.parse import urlsplit
+
+from orchestrator.formats.diagnostics import Report
+
+FormStyle = Literal["form-brackets", "form-repeat"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provider:
+    """What lowering needs to know of a provider profile."""
+
+    name: str
+    #: Lower case, without port.
+    hosts: tuple[str, ...] = ()
+    form_style: FormStyle = "form-brackets"
+    #: For a body that is not said to be of any type.
+    default_encoding: Literal["form", "json"] = "json"
+
+
+GENERIC: Final = Provider(name="generic")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    provider: Provider
+    #: As published: absolute, without trailing slash.
+    server: str
+    #: What a person put in its place, "" for nothing.
+    via: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoints:
+    providers: Sequence[Provider] = ()
+    #: By the name of a source description, or by a URL prefix.
+    servers: Mapping[str, str] = field(default_factory=dict)
+
+    def of(self, published: str, *, source: str | None = None) -> Endpoint:
+        server = published.rstrip("/")
+        called = self._replaced(server, source).rstrip("/")
+        return Endpoint(
+            provider=self.provider(published),
+            server=server or called,
+            via=called if server and called != server else "",
+        )
+
+    def provider(self, url: str) -> Provider:
+        host = (urlsplit(url).hostname or "").lower()
+        return next((p for p in self.providers if host in p.hosts), GENERIC)
+
+    def replacement_of(self, source: str) -> str | None:
+        """The server given for a source description by its name."""
+        return self.servers.get(source)
+
+    def _replaced(self, published: str, source: str | None) -> str:
+        if source is not None and source in self.servers:
+            return self.servers[source]
+        # The longest prefix is the one that was meant for this server.
+        for prefix in sorted(self.servers, key=len, reverse=True):
+            rest = _below(published, prefix.rstrip("/"))
+            if rest is not None:
+                return self.servers[prefix].rstrip("/") + rest
+        return published
+
+
+def check_replacements(servers: Mapping[str, str], report: Report) -> None:
+    for name, url in servers.items():
+        if not is_http_url(url):
+            report.error(
+                "server-not-a-url",
+                f"--server {name}={url}: expected http:// or https:// and a host",
+            )
+
+
+def is_http_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.hostname)
+
+
+def _below(url: str, prefix: str) -> str | None:
+    """What of a URL comes after a prefix that ends where a path segment ends."""
+    if url == prefix:
+        return ""
+    return url.removeprefix(prefix) if url.startswith(prefix + "/") else None

@@ -1,0 +1,85 @@
+"""The way in: a document's text → its plan, or all that is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from orchestrator.errors import Diagnostic, DocumentRefused
+from orchestrator.formats import source
+from orchestrator.formats.arazzo import lower as arazzo
+from orchestrator.formats.diagnostics import Report, render
+from orchestrator.formats.endpoints import Endpoints, Provider, check_replacements
+from orchestrator.formats.osop import lower as osop
+from orchestrator.formats.sources import (
+    FileSources,
+    SourceResolver,
+    SourceText,
+    SourceUnresolved,
+    bundled,
+    specs_folder,
+)
+from orchestrator.plan.model import Plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    plan: Plan
+    #: Leniencies and suspicions; none of them is an error.
+    diagnostics: tuple[Diagnostic, ...] = ()
+    #: All workflows of the document; the plan is of one of them.
+    workflows: tuple[str, ...] = field(default=())
+
+
+def load(
+    text: str,
+    *,
+    file: str,
+    sources: SourceResolver,
+    providers: Sequence[Provider],
+    workflow: str | None = None,
+    strict: bool = False,
+    servers: Mapping[str, str] | None = None,
+) -> Loaded:
+    """Raises DocumentRefused with every diagnostic, warnings included.
+
+    ``servers`` replaces the server of a source description (by its name) or all servers
+    under a URL prefix, whose remaining path is kept. ``strict`` makes errors of warnings.
+    """
+    report = Report(file=file, text=text, strict=strict)
+    endpoints = Endpoints(providers=providers, servers=servers or {})
+    check_replacements(endpoints.servers, report)
+    tree = source.parse(text, report)
+    report.raise_if_refused()
+    lowered = None if tree is None else _lowered(tree, report, workflow, sources, endpoints)
+    report.raise_if_refused()
+    if lowered is None:
+        raise DocumentRefused(report.diagnostics)
+    plan, workflows = lowered
+    return Loaded(plan=plan, diagnostics=report.diagnostics, workflows=workflows)
+
+
+def _lowered(
+    tree: source.Tree,
+    report: Report,
+    workflow: str | None,
+    sources: SourceResolver,
+    endpoints: Endpoints,
+) -> tuple[Plan, tuple[str, ...]] | None:
+    keys = tree.keys() if isinstance(tree, source.Mapping) else ()
+    if "arazzo" in keys:
+        return arazzo.lower(tree, report, workflow=workflow, sources=sources, endpoints=endpoints)
+    if "osop_version" in keys or {"nodes", "edges"} <= set(keys):
+        return osop.lower(tree, report, workflow=workflow, endpoints=endpoints)
+    message = (
+        "this is neither an Arazzo document (it would say 'arazzo: 1.0.1') "
+        "nor an OSOP one ('osop_version: \"1.0\"')"
+    )
+    report.error("unknown-format", message, tree.place)
+    return None
+
+
+__all__ = [
+    "FileSources", "Loaded", "Provider", "SourceResolver", "SourceText", "SourceUnresolved",
+    "bundled", "load", "render", "specs_folder",
+]  # fmt: skip

@@ -1,0 +1,82 @@
+"""``agent`` nodes → one call of Anthropic's Messages API.
+
+A request like any other: so retries, freezing, limits and the sandbox are the same for
+a model as for Stripe. Credentials are the provider profile's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from typing import Final
+
+from orchestrator.expressions.nodes import (
+    Array,
+    Constant,
+    Node,
+    Object,
+    Output,
+    ResponseBody,
+    Text,
+)
+from orchestrator.formats.bodies import JSON
+from orchestrator.formats.endpoints import Endpoints
+from orchestrator.formats.osop.model import Agent
+from orchestrator.plan.model import Body, HttpCall
+
+SERVER: Final = "https://api.anthropic.com"
+PROVIDER: Final = "anthropic"
+#: The version that still takes a temperature.
+VERSION: Final = "2023-06-01"
+#: What the model wrote, whatever else the node names its outputs.
+TEXT: Final = ("text", ResponseBody("/content/0/text"))
+
+_SECRET_NAME = re.compile(r"secret|token|password|key", re.IGNORECASE)
+
+
+def call(
+    agent: Agent,
+    *,
+    system: Node | None,
+    description: str,
+    facts: Mapping[str, Collection[str]],
+    endpoints: Endpoints,
+) -> HttpCall:
+    """``facts``: output names by node, of the nodes that have surely succeeded by then."""
+    message = Object((("role", Constant("user")), ("content", _message(description, facts))))
+    fields: list[tuple[str, Node]] = [
+        ("model", Constant(agent.model)),
+        ("max_tokens", Constant(agent.max_tokens)),
+    ]
+    if system is not None:
+        fields.append(("system", system))
+    if agent.temperature is not None:
+        fields.append(("temperature", Constant(agent.temperature.value)))
+    fields.append(("messages", Array((message,))))
+    endpoint = endpoints.of(SERVER)
+    return HttpCall(
+        provider=PROVIDER,
+        method="POST",
+        server=endpoint.server,
+        via=endpoint.via,
+        path=(Constant("/v1/messages"),),
+        headers=(("anthropic-version", Constant(VERSION)),),
+        body=Body(encoding="json", content_type=JSON, value=Object(tuple(fields))),
+    )
+
+
+def _message(description: str, facts: Mapping[str, Collection[str]]) -> Node:
+    """What is to be done, and what is known; a prompt never holds what is named a secret."""
+    lines = list(_lines(facts))
+    if not lines:
+        return Constant(description)
+    return Text((Constant(f"{description}\n\nWhat is known:\n"), *lines))
+
+
+def _lines(facts: Mapping[str, Collection[str]]) -> Iterator[Node]:
+    for step, names in facts.items():
+        for name in names:
+            if not _SECRET_NAME.search(name):
+                yield Constant(f"- {step}.{name}: ")
+                yield Output(step, name)
+                yield Constant("\n")

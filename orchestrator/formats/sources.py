@@ -1,0 +1,105 @@
+"""Where source descriptions come from: --source, the bundled map, the document's folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Final, Protocol
+
+from orchestrator.errors import DocumentRefused, DurazzoError
+from orchestrator.formats import source
+from orchestrator.formats.diagnostics import Report
+
+#: Bytes of a file that are read at most.
+MAX_BYTES: Final = source.DESCRIPTION.size
+
+
+class SourceUnresolved(DurazzoError):
+    """A source description that cannot be had; the message says what to do."""
+
+    code: ClassVar[str] = "source-unresolved"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceText:
+    text: str
+    #: How diagnostics call the file.
+    file: str
+
+
+class SourceResolver(Protocol):
+    def read(self, name: str, url: str) -> SourceText:
+        """The text of the source description ``name``, published at ``url``.
+
+        Raises SourceUnresolved.
+        """
+
+
+def specs_folder() -> Path:
+    """The data that durazzo ships: ``specs/`` stands beside the package, installed or not."""
+    return Path(__file__).resolve().parents[2] / "specs"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileSources:
+    """First what was given by name, then what is shipped, then the document's own folder."""
+
+    #: By source description name (``--source NAME=FILE``).
+    given: Mapping[str, Path] = field(default_factory=dict)
+    #: By URL as written in documents; see ``bundled``.
+    shipped: Mapping[str, Path] = field(default_factory=dict)
+    #: The document's folder; relative URLs do not lead out of it.
+    folder: Path | None = None
+
+    def read(self, name: str, url: str) -> SourceText:
+        path = self.given.get(name) or self.shipped.get(url) or self._beside(name, url)
+        return SourceText(text=_text(path, name), file=str(path))
+
+    def _beside(self, name: str, url: str) -> Path:
+        hint = f"give it with --source {name}=FILE"
+        if "://" in url:
+            raise SourceUnresolved(f"{url} is not fetched by this version; {hint}")
+        if self.folder is None:
+            raise SourceUnresolved(f"'{url}' is relative to nothing here; {hint}")
+        folder = self.folder.resolve()
+        path = (folder / url).resolve()
+        if not path.is_relative_to(folder):
+            raise SourceUnresolved(f"'{url}' leads out of the document's folder; {hint}")
+        if not path.is_file():
+            raise SourceUnresolved(f"there is no file {path}; {hint}")
+        return path
+
+
+def bundled(specs: Path) -> Mapping[str, Path]:
+    """The shipped source map: URL as documents write it → file under ``specs``.
+
+    Raises DocumentRefused if the map itself cannot be read.
+    """
+    file = specs / "sources.yaml"
+    text = _text(file, "the source map")
+    report = Report(file=str(file), text=text)
+    tree = source.parse(text, report)
+    report.raise_if_refused()
+    if not isinstance(tree, source.Mapping):
+        report.error("source-map", "expected a mapping of URL to file")
+        raise DocumentRefused(report.diagnostics)
+    return {
+        key.text: specs / value.text
+        for key, value in tree.entries
+        if isinstance(value, source.Scalar)
+    }
+
+
+def _text(path: Path, name: str) -> str:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            raise SourceUnresolved(f"{path} ({name}) has more than {MAX_BYTES} bytes")
+        return data.decode("utf-8-sig")
+    except OSError as problem:
+        reason = problem.strerror or "it cannot be read"
+        raise SourceUnresolved(f"{path} ({name}): {reason}") from problem
+    except UnicodeDecodeError as problem:
+        raise SourceUnresolved(f"{path} ({name}) is not UTF-8") from problem

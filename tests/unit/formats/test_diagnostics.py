@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import pytest
+
+from orchestrator.errors import Diagnostic, DocumentRefused
+from orchestrator.formats.diagnostics import Place, Report, did_you_mean, render
+
+
+def test_findings_come_in_document_order_whatever_order_they_were_made_in() -> None:
+    report = Report(file="f", text="a\nb\nc\n")
+    report.error("third", "", Place(line=3, column=1))
+    report.warning("first", "", Place(line=1, column=1))
+    report.error("second", "", Place(line=1, column=2))
+    assert [d.code for d in report.diagnostics] == ["first", "second", "third"]
+
+
+def test_strict_makes_errors_of_warnings() -> None:
+    report = Report(file="f", text="a", strict=True)
+    report.warning("w", "")
+    with pytest.raises(DocumentRefused):
+        report.raise_if_refused()
+
+
+def test_a_warning_alone_refuses_nothing() -> None:
+    report = Report(file="f", text="a")
+    report.warning("w", "")
+    report.raise_if_refused()
+
+
+def test_a_finding_is_shown_with_its_line_and_a_caret() -> None:
+    report = Report(file="flow.yaml", text="a: 1\n\tb: 2\n")
+    report.error("bad", "no good", Place(line=2, column=5))
+    [finding] = report.diagnostics
+    assert render(finding) == "flow.yaml:2:5: error bad: no good\n  \tb: 2\n  \t   ^"
+
+
+def test_a_documents_control_characters_do_not_reach_the_terminal() -> None:
+    finding = Diagnostic(
+        code="c", severity="error", message="\x1b[2J", excerpt="a\x1b]0;x\x07", line=1, column=1
+    )
+    assert "\x1b" not in render(finding)
+    assert "\x07" not in render(finding)
+
+
+def test_a_minified_document_is_not_printed_whole() -> None:
+    report = Report(file="f", text="x" * 100_000)
+    report.error("c", "")
+    assert render(report.diagnostics[0]).count("\n") == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "hint"),
+    [
+        ("createOder", ["createOrder", "getOrder"], "; did you mean 'createOrder'?"),
+        ("zzz", ["a", "b"], "; there is a, b"),
+        ("zzz", [], ""),
+    ],
+)
+def test_a_wrong_name_gets_the_nearest_one(name: str, known: list[str], hint: str) -> None:
+    assert did_you_mean(name, known) == hint

@@ -1,0 +1,62 @@
+"""Where source descriptions come from, and where they do not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from orchestrator.formats.load import FileSources, SourceUnresolved, bundled, specs_folder
+from orchestrator.formats.sources import MAX_BYTES
+
+
+def test_what_was_given_by_name_wins_over_what_is_shipped_and_that_over_the_folder(
+    tmp_path: Path,
+) -> None:
+    for name in ("given", "shipped", "x.yaml"):
+        (tmp_path / name).write_text(name)
+    shipped = {"x.yaml": tmp_path / "shipped"}
+    everything = FileSources(given={"n": tmp_path / "given"}, shipped=shipped, folder=tmp_path)
+    assert everything.read("n", "x.yaml").text == "given"
+    assert everything.read("other", "x.yaml").text == "shipped"
+    assert FileSources(folder=tmp_path).read("n", "x.yaml").text == "x.yaml"
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["../secret.yaml", "/etc/passwd", "sub/../../secret.yaml", "link.yaml", "nowhere.yaml", "sub"],
+)
+def test_a_document_reads_nothing_outside_of_its_folder(tmp_path: Path, url: str) -> None:
+    (tmp_path / "secret.yaml").write_text("x")
+    folder = tmp_path / "docs"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "link.yaml").symlink_to(tmp_path / "secret.yaml")
+    with pytest.raises(SourceUnresolved) as caught:
+        FileSources(folder=folder).read("n", url)
+    assert "--source n=FILE" in caught.value.message
+
+
+@pytest.mark.parametrize("url", ["https://x.example/a.yaml", "file:///etc/passwd"])
+def test_nothing_is_fetched_and_the_message_says_what_to_do(tmp_path: Path, url: str) -> None:
+    with pytest.raises(SourceUnresolved) as caught:
+        FileSources(folder=tmp_path).read("n", url)
+    assert "--source n=FILE" in caught.value.message
+
+
+def test_a_source_that_is_too_large_or_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "large").write_bytes(b"x" * (MAX_BYTES + 1))
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
+    for name in ("large", "binary"):
+        with pytest.raises(SourceUnresolved):
+            FileSources(folder=tmp_path).read("n", name)
+
+
+def test_a_text_from_a_string_has_no_folder() -> None:
+    with pytest.raises(SourceUnresolved):
+        FileSources().read("n", "x.yaml")
+
+
+def test_every_file_of_the_shipped_map_is_there() -> None:
+    shipped = bundled(specs_folder())
+    assert len(shipped) == 4
+    assert all(path.is_file() for path in shipped.values())
