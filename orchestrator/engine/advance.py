@@ -52,6 +52,8 @@ def advance(graph: Graph, state: State, now: int) -> Decision | None:
             desk.settle(step.id, visit)
     if desk.state.ending:
         desk.wind_down()
+    else:
+        desk.join()
     desk.finish()
     return desk.decision() if desk.changes else None
 
@@ -147,18 +149,14 @@ class _Desk:
     ) -> tuple[str, bool, bool]:
         """Take each choice's first open route: what was entered, any taken, any closed."""
         first = len(self.changes)
-        targets: set[str] = set()
         taken = blocked = False
         for number, rows in enumerate(_routes(visit.matched, len(choices))):
             for index in rows:
                 action = choices[number].routes[index].then
                 if self._take(step, visit, action, route=f"{number}.{index}"):
                     taken = True
-                    targets |= {action.step} if isinstance(action, Goto) else set()
                     break
                 blocked = True
-        if not self._tries_again(step, visit):
-            self._leave(step, targets)
         enters = (c for c in self.changes[first:] if c[0] == "enter")
         return " ".join(f"{c[1]}.{c[2]}" for c in enters), taken, blocked
 
@@ -186,60 +184,43 @@ class _Desk:
                 self.do("ending", end, code, step if failed else "")
         return True
 
-    # Ways into steps, and ways not taken.
+    # Ways into steps.
 
     def _arrive(self, source: str, target: str) -> None:
         if source in self.graph.steps[target].awaits:
-            self.do("arrive", target, source, 1)
-            self._try_join(target)
+            self.do("arrive", target, source)
             return
-        if self.graph.goes_back(source, target):
-            self._reopen(target)
+        visit = self.state.visits.get(target)
+        if visit and source != target and visit.phase in ACTIVE | {Phase.UNKNOWN}:
+            # Under way, or in doubt: a new visit would be a new key for what may have happened.
+            # Two ways that meet without a join are one arrival.
+            return
         self._enter(target)
 
     def _enter(self, target: str) -> None:
-        # Two ways that meet without a join while the step is under way are one arrival.
-        visit = self.state.visits.get(target)
-        if visit and visit.phase in ACTIVE and not self._settling(target, visit):
-            return
         self.do("enter", target, self.state.visited(target) + 1)
 
-    def _settling(self, target: str, visit: Visit) -> bool:
-        """A step that leads to itself is still settled here: it is done, not under way."""
-        return visit.phase is Phase.SETTLED and self.before.visits.get(target) == visit
-
-    def _reopen(self, target: str) -> None:
-        """Going back: joins further on wait anew for the steps that will run again."""
-        for join in self.graph.joins:
-            if join.id in self.graph.after(target) and join.id in self.state.arrivals:
-                self.do("joined", join.id)
-
-    def _leave(self, step: str, taken: set[str]) -> None:
-        """Tell the joins further on which ways from ``step`` were not taken."""
-        if not self.graph.joins:
-            return
-        for target in self.graph.steps[step].targets():
-            if target not in taken and not self.graph.goes_back(step, target):
-                self._close_way(step, target)
-
-    def _close_way(self, source: str, target: str) -> None:
-        step = self.graph.steps[target]
-        if source in step.awaits:
-            self.do("arrive", target, source, 0)
-            self._try_join(target)
-        elif not step.awaits and not self.state.visited(target):
-            self._leave(target, set())
-
-    def _try_join(self, target: str) -> None:
-        step = self.graph.steps[target]
-        arrived = self.state.arrivals.get(target, {})
-        if any(source not in arrived for source in step.awaits):
-            return
-        self.do("joined", target)
-        if any(arrived.values()):
+    def join(self) -> None:
+        """Enter the joins for which nothing that is under way can bring another arrival."""
+        while target := self._complete():
+            self.do("joined", target)
             self._enter(target)
-        else:
-            self._leave(target, set())
+
+    def _complete(self) -> str | None:
+        waiting = [j.id for j in self.graph.joins if self._may_enter(j.id)]
+        live = {step for step, v in self.state.visits.items() if v.phase in ACTIVE | {Phase.UNKNOWN}}
+        tokens = live | {*self.state.arrivals}
+        for target in waiting:
+            absent = {*self.graph.steps[target].awaits} - {*self.state.arrivals[target]}
+            if not any(self.graph.leads(t, absent, around=target) for t in tokens - {target}):
+                return target
+        # Joins that only wait for each other would wait for ever.
+        return waiting[0] if waiting and not live else None
+
+    def _may_enter(self, target: str) -> bool:
+        visit = self.state.visits.get(target)
+        idle = visit is None or visit.phase not in ACTIVE | {Phase.UNKNOWN}
+        return target in self.state.arrivals and idle
 
     # The end of the run.
 

@@ -187,8 +187,8 @@ def apply_change(state: State, change: Change, *, at: int) -> State:
 
 def _apply_run_change(state: State, change: Change, *, at: int) -> State:
     match change:
-        case ("arrive", str(target), str(source), int(taken)):
-            sources = {**state.arrivals.get(target, {}), source: bool(taken)}
+        case ("arrive", str(target), str(source)):
+            sources = tuple(dict.fromkeys((*state.arrivals.get(target, ()), source)))
             return replace(state, arrivals={**state.arrivals, target: sources})
         case ("joined", str(target)):
             rest = {step: s for step, s in state.arrivals.items() if step != target}

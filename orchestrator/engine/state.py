@@ -151,8 +151,8 @@ class State:
     accepted: int
     seq: int = 0
     visits: Mapping[str, Visit] = field(default_factory=dict)
-    #: Joins not yet complete: target → source → whether the way was taken.
-    arrivals: Mapping[str, Mapping[str, bool]] = field(default_factory=dict)
+    #: Joins not yet entered: target → steps whose way there was taken.
+    arrivals: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     #: Set by pause, cleared by resume.
     paused: bool = False
     #: The end that the run is on its way to: routes are no longer followed.
@@ -194,9 +194,7 @@ class State:
             if value != default:
                 plain[short] = str(int(value)) if isinstance(value, bool) else str(value)
         plain |= {f"s:{step}": visit.encode() for step, visit in self.visits.items()}
-        for step, sources in self.arrivals.items():
-            plain[f"j:{step}"] = " ".join(f"{s}={int(taken)}" for s, taken in sources.items())
-        return plain
+        return plain | {f"j:{step}": " ".join(s) for step, s in self.arrivals.items()}
 
     @staticmethod
     def decode(plain: Mapping[str, str]) -> State:
@@ -205,8 +203,7 @@ class State:
             if key.startswith("s:"):
                 visits[key[2:]] = Visit.decode(value)
             elif key.startswith("j:"):
-                pairs = (word.rpartition("=") for word in value.split())
-                arrivals[key[2:]] = {source: taken == "1" for source, _, taken in pairs}
+                arrivals[key[2:]] = tuple(value.split())
         return State(
             plan=plain["plan"],
             name=plain["name"],

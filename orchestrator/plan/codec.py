@@ -41,10 +41,14 @@ def encode(plan: model.Plan) -> bytes:
 
 def decode(data: bytes) -> model.Plan:
     """Raises PlanUnreadable for bytes of another version, or no plan at all."""
-    document = json.loads(data)
-    if document.get("v") != VERSION:
-        raise PlanUnreadable(f"plan of version {document.get('v')}, this release reads {VERSION}")
-    plan = _object(document["plan"])
+    try:
+        document = json.loads(data)
+        version, plain = document["v"], document["plan"]
+    except (ValueError, TypeError, KeyError):
+        raise PlanUnreadable("these bytes are not a plan") from None
+    if version != VERSION:
+        raise PlanUnreadable(f"a plan of version {version}, this release reads {VERSION}")
+    plan = _object(plain)
     if not isinstance(plan, model.Plan):
         raise PlanUnreadable("these bytes are not a plan")
     return plan
@@ -81,4 +85,7 @@ def _object(value: Any) -> Any:
     cls = _CLASSES.get(value.get("", ""))
     if cls is None:
         raise PlanUnreadable(f"unknown part {value.get('')!r} in a plan")
-    return cls(**{name: _object(item) for name, item in value.items() if name})
+    try:
+        return cls(**{name: _object(item) for name, item in value.items() if name})
+    except TypeError:
+        raise PlanUnreadable(f"{cls.__name__} of this plan has other parts than expected") from None

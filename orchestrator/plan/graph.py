@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from functools import cached_property
 
 from orchestrator.plan.model import Goto, Plan, Step
@@ -35,6 +36,18 @@ class Graph:
                 break
             found.append(following)
         return tuple(found)
+
+    def leads(self, source: str, targets: Set[str], *, around: str) -> bool:
+        """Whether some target can still follow on ``source``, or is it, without ``around``."""
+        found, frontier = {source}, [source]
+        while frontier:
+            step = frontier.pop()
+            if step in targets:
+                return True
+            fresh = {*self.steps[step].targets()} - found - {around}
+            found |= fresh
+            frontier.extend(fresh)
+        return False
 
     @cached_property
     def joins(self) -> tuple[Step, ...]:

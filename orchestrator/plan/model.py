@@ -95,8 +95,8 @@ class Step:
     success: tuple[Choice, ...] = ()
     #: Empty: a failure here fails the run.
     failure: tuple[Choice, ...] = ()
-    #: A join: the steps whose way here must be settled (taken or not) before this one is
-    #: entered; at least one must have been taken. Empty: every arrival enters.
+    #: A join: it is entered once, when one of these steps' ways here was taken and nothing that
+    #: is under way can take another. Empty: every arrival enters.
     awaits: tuple[str, ...] = ()
 
     def nodes(self) -> Iterator[Node]:
