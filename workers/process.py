@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import structlog
+
+from orchestrator.errors import DurazzoError
 from orchestrator.journal.port import Ref
 from orchestrator.wiring import Wiring
 from workers.attempt import Attempt, Checkpoint, Said, Told
 from workers.credentials import Credentials
 from workers.http import Caller
 from workers.logs import redaction
-from workers.pulse import Pulse
+from workers.pulse import TICK_EVERY, Pulse
 from workers.timekeeper import Timekeeper
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,20 +66,35 @@ def build(
 
 
 def make_pulse(wiring: Wiring, worker: str) -> Pulse:
-    timekeeper = Timekeeper(
-        me=worker,
-        journal=wiring.core.journal,
-        plans=wiring.core.plans,
-        driver=wiring.core.driver,
-        queues=wiring.canvas,
-    )
     return Pulse(
         worker=worker,
         journal=wiring.core.journal,
         clock=wiring.core.clock,
         ttl_ms=wiring.settings.heartbeat_ms,
-        tick=timekeeper.tick,
+        tick=make_timekeeper(wiring, worker).tick,
     )
+
+
+def make_timekeeper(wiring: Wiring, me: str) -> Timekeeper:
+    return Timekeeper(
+        me=me,
+        journal=wiring.core.journal,
+        plans=wiring.core.plans,
+        driver=wiring.core.driver,
+        queues=wiring.canvas,
+    )
+
+
+def keep_time(wiring: Wiring, stop: threading.Event) -> None:
+    """Keep time without a pulse until ``stop``: no heartbeat, so it counts as no worker."""
+    timekeeper = make_timekeeper(wiring, incarnation(wiring))
+    while not stop.wait(TICK_EVERY):
+        try:
+            while timekeeper.tick() and not stop.is_set():
+                pass
+        except DurazzoError as error:
+            # Redis comes back, or another leads meanwhile.
+            log.warning("timekeeper.missed", code=error.code)
 
 
 def incarnation(wiring: Wiring) -> str:

@@ -124,6 +124,8 @@ class Acceptance:
     new: bool
     #: The run under this key was accepted for another plan or other inputs.
     conflict: bool = False
+    #: When it was accepted, if it is new. ms, Redis' clock.
+    at: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -68,7 +68,7 @@ class RedisJournal:
             reply = self._accept(new, with_plan=True)
         self._stored.add(new.digest)
         if reply[0] == b"new":
-            return Acceptance(run=new.run, new=True)
+            return Acceptance(run=new.run, new=True, at=reply[1])
         run = reply[1].decode()
         fingerprint = self._seal.open(reply[2], f"{run}:print")
         return Acceptance(run=run, new=False, conflict=fingerprint != _fingerprint(new))

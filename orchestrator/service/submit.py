@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import jsonschema_rs
 
 from orchestrator.clock import sortable_id
+from orchestrator.engine import events
 from orchestrator.errors import InputsRefused, JournalUnavailable, RunKeyConflict
 from orchestrator.expressions.nodes import Input, Json, walk
 from orchestrator.journal.port import NewRun
@@ -41,26 +42,25 @@ def submit(
     given = check_inputs(plan, inputs)
     data = codec.encode(plan)
     run = sortable_id(core.clock.unix_ms(), core.entropy.token(10))
-    accepted = core.journal.accept(
-        NewRun(
-            run=run,
-            plan=data,
-            digest=codec.digest(data),
-            name=plan.name,
-            lane=lane,
-            starts=plan.starts,
-            reads={step.id: _reads(step) for step in plan.steps},
-            inputs=given,
-            key=(plan.name, key) if key is not None else None,
-        )
+    new = NewRun(
+        run=run,
+        plan=data,
+        digest=codec.digest(data),
+        name=plan.name,
+        lane=lane,
+        starts=plan.starts,
+        reads={step.id: _reads(step) for step in plan.steps},
+        inputs=given,
+        key=(plan.name, key) if key is not None else None,
     )
+    accepted = core.journal.accept(new)
     if accepted.conflict:
         raise RunKeyConflict(
             f"the run key was used for run {accepted.run} with another document or other inputs:"
             " use another key, or submit exactly what was submitted then"
         )
     if accepted.new:
-        _send_first(core, run)
+        _send_first(core, new, accepted.at)
     return Run(core, accepted.run, known=not accepted.new)
 
 
@@ -98,13 +98,12 @@ def _reads(step: Step) -> list[str]:
     return (["inputs"] if reads_inputs else []) + [f"o:{other}" for other in step.reads()]
 
 
-def _send_first(core: Core, run: str) -> None:
-    state = core.journal.read(run)
-    if state is None:
-        return
+def _send_first(core: Core, new: NewRun, at: int) -> None:
+    event = events.accepted(at=at, plan=new.digest, name=new.name, lane=new.lane, starts=new.starts)
+    state = events.begin(event)
     try:
         for step, visit in state.visits.items():
-            core.driver.send(run, state, step, visit.number, visit.sends)
+            core.driver.send(new.run, state, step, visit.number, visit.sends)
     except JournalUnavailable:
         # Accepted and in the due-set: the timekeeper sends what this process could not.
         return
