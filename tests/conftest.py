@@ -1,0 +1,20 @@
+"""For every test: this folder on the path (``fakes``), and how hard hypothesis looks."""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+_SLOW = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much)
+
+# "fast" finds the same things every time: what it finds is a bug, never bad luck.
+settings.register_profile(
+    "fast", deadline=None, derandomize=True, max_examples=60, suppress_health_check=_SLOW
+)
+settings.register_profile(
+    "deep", deadline=None, max_examples=3_000, print_blob=True, suppress_health_check=_SLOW
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
+
+pytest_plugins = ["tests.process.fixtures"]
