@@ -102,14 +102,14 @@ def serving(settings: Settings) -> Iterator[Settings]:
         with _alone(settings.home):
             fcntl.flock(users, fcntl.LOCK_SH)
             keys = embedded.key()
-            _start(embedded)
+            server = _start(embedded)
         try:
             yield replace(
                 settings, redis_url=embedded.url, keys=settings.keys or keys,
             )  # fmt: skip
         finally:
             with _alone(settings.home):
-                _leave(embedded, users)
+                _leave(embedded, server, users)
 
 
 def environ_for(settings: Settings) -> Mapping[str, str]:
@@ -126,9 +126,10 @@ def _alone(home: Path) -> Iterator[None]:
         yield
 
 
-def _start(embedded: Embedded) -> None:
+def _start(embedded: Embedded) -> subprocess.Popen[bytes] | None:
+    """The server, when it is this process that started it."""
     if embedded.answers():
-        return
+        return None
     embedded.socket.unlink(missing_ok=True)
     server = subprocess.Popen(
         embedded.command(),
@@ -145,12 +146,18 @@ def _start(embedded: Embedded) -> None:
                 f"the embedded server did not start: see {embedded.home / 'valkey.log'}"
             )
         time.sleep(0.02)
+    return server
 
 
-def _leave(embedded: Embedded, users: IO[str]) -> None:
+def _leave(embedded: Embedded, server: subprocess.Popen[bytes] | None, users: IO[str]) -> None:
     fcntl.flock(users, fcntl.LOCK_UN)
     try:
         fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
+        if server is not None:
+            # Others use it: it outlives this process, which need not be warned of its child.
+            server.returncode = 0
         return
     embedded.stop()
+    if server is not None:
+        server.wait()

@@ -348,7 +348,8 @@ def _limits(profile: Profile, request: FrozenRequest) -> list[Limit]:
 
 
 def _pause(profile: Profile, outcome: Outcome) -> tuple[str, int] | None:
-    if outcome.result is not Result.OPERATOR or not profile.limits:
+    """When the provider itself refused the account. A secret missing here is one run's trouble."""
+    if outcome.result is not Result.OPERATOR or not outcome.status or not profile.limits:
         return None
     return f"{profile.name}/{profile.limits[0].name}", outcome.delay
 

@@ -104,9 +104,11 @@ def render(call: HttpCall, context: Context, *, profile: Profile, key: str) -> F
     method = call.method.upper()
     given = _headers(call, context)
     key = _own_key(profile, given) or key
+    target = _target(call, context, profile)
     return FrozenRequest(
         method=method,
-        url=call.server.rstrip("/") + _target(call, context, profile),
+        url=call.server.rstrip("/") + target,
+        via=call.via.rstrip("/") + target if call.via else "",
         headers=given + _defaults(call, profile, key, given),
         body=None if call.body is None else _body(call.body, context),
         key=key if profile.keys(method) else None,

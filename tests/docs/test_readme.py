@@ -81,7 +81,7 @@ def test_the_python_example_runs(at_home: House, monkeypatch: pytest.MonkeyPatch
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(CHECKOUT)
     names: dict[str, object] = {}
-    exec(compile(block, "README.md", "exec"), names)  # noqa: S102  the README's own block
+    exec(compile(block, "README.md", "exec"), names)
     at_home.worker()
     confirm = names["confirm"]
     inputs = at_home.charge_inputs()

@@ -1,0 +1,80 @@
+"""``durazzo cancel``, ``pause`` and ``resume``: each is journaled with who and why."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+import click
+
+from ops.cli import terminal
+from ops.cli.commands import Command
+from ops.cli.opened import opened
+from orchestrator import service
+from orchestrator.engine.state import State, Status
+from orchestrator.service import Core
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+_ENDED: Final = frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELLED})
+
+
+def _options(command: _Command) -> _Command:
+    command = click.option("--json", "as_json", is_flag=True, help="Print {run, state}.")(command)
+    command = click.option("--reason", default="", metavar="R", help="Kept in the journal.")(
+        command
+    )
+    return click.argument("run")(command)
+
+
+@click.command(cls=Command, example='durazzo cancel 01k9 --reason "ordered twice"')
+@_options
+def cancel(run: str, reason: str, as_json: bool) -> None:
+    """End a run without what it has not begun; a call under way lands first."""
+    _control(service.cancel, run, reason, as_json=as_json)
+
+
+@click.command(cls=Command, example="durazzo pause 01k9")
+@_options
+def pause(run: str, reason: str, as_json: bool) -> None:
+    """Let a run begin nothing more until it is resumed; a call under way lands."""
+    _control(service.pause, run, reason, as_json=as_json)
+
+
+@click.command(cls=Command, example="durazzo resume 01k9")
+@_options
+def resume(run: str, reason: str, as_json: bool) -> None:
+    """Let a paused run go on."""
+    _control(service.resume, run, reason, as_json=as_json)
+
+
+def _control(act: Callable[..., State], name: str, reason: str, *, as_json: bool) -> None:
+    with opened() as wiring:
+        run, before = _found(wiring.core, name)
+        state = act(wiring.core, run, by=_who(), reason=reason)
+    if before in _ENDED:
+        terminal.say(f"the run had ended before: it stays {before.value}")
+    if as_json:
+        terminal.put_json({"run": run, "state": state.status.value})
+    else:
+        terminal.out(f"{run}: {_said(state)}")
+
+
+def _found(core: Core, name: str) -> tuple[str, Status]:
+    run = service.find(core, name)
+    return run.id, run.status()
+
+
+def _said(state: State) -> str:
+    if state.ending and not state.end:
+        return f"{state.status.value}, to be {state.ending} once what is under way has landed"
+    return state.status.value
+
+
+def _who() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        # A container's user without a name.
+        return f"uid {os.getuid()}"

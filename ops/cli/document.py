@@ -1,0 +1,197 @@
+"""The options by which a command names a document, and the request that they make."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import wraps
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import click
+
+from ops.cli.inputs import gather
+from orchestrator.expressions.nodes import Json
+from orchestrator.plan.model import Plan
+from orchestrator.service import Loaded, check_inputs, validate
+from orchestrator.settings import DEFAULT_LANE
+from orchestrator.wiring import load_profiles
+
+_Command: TypeAlias = Callable[..., None]
+
+_SERVER: Final = re.compile(r"(.+?)=(https?://.+)")
+_SOURCE: Final = re.compile(r"([^=]+)=(.+)")
+_LANE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """A document that may be run, with inputs that fit it."""
+
+    loaded: Loaded
+    inputs: Mapping[str, Json]
+
+    @property
+    def plan(self) -> Plan:
+        return self.loaded.plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """Which document, and how it is to be read."""
+
+    file: Path
+    workflow: str | None
+    sources: Mapping[str, Path]
+    servers: Mapping[str, str]
+    strict: bool
+
+    def load(self) -> Loaded:
+        """Raises DocumentRefused."""
+        return validate(
+            self.file,
+            load_profiles().values(),
+            workflow=self.workflow,
+            sources=self.sources,
+            servers=self.servers,
+            strict=self.strict,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What is to become of the document."""
+
+    pairs: tuple[str, ...]
+    #: As ``inputs.read`` takes it.
+    document: str | None
+    key: str | None
+    lane: str
+
+    def order(self, loaded: Loaded) -> Order:
+        """Raises InputsRefused."""
+        given = gather(loaded.plan.inputs, self.pairs, self.document)
+        return Order(loaded=loaded, inputs=check_inputs(loaded.plan, given))
+
+
+def lane_name(_ctx: click.Context, _param: click.Parameter, given: Any) -> Any:
+    """A lane is a queue's name, and Celery's option takes several with commas between."""
+    for name in given if isinstance(given, tuple) else (given,):
+        if not _LANE.fullmatch(name):
+            raise click.BadParameter("a lane is letters, digits, dots, dashes and underscores")
+    return given
+
+
+def document_options(command: _Command) -> _Command:
+    """FILE and how it is to be read, given to the command as ``reading``."""
+
+    @wraps(command)
+    def gathered(*args: Any, **given: Any) -> None:
+        own = {f.name: given.pop(f.name) for f in fields(Reading)}
+        command(*args, reading=Reading(**own), **given)
+
+    return _with(_DOCUMENT, gathered)
+
+
+def order_options(command: _Command) -> _Command:
+    """What makes a run of a document, given to the command as ``asked``."""
+
+    @wraps(command)
+    def gathered(*args: Any, **given: Any) -> None:
+        own = {f.name: given.pop(f.name) for f in fields(Asked)}
+        command(*args, asked=Asked(**own), **given)
+
+    return _with(_ORDER, gathered)
+
+
+def _with(options: Sequence[Callable[[_Command], _Command]], command: _Command) -> _Command:
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _servers(
+    _ctx: click.Context, _param: click.Parameter, given: tuple[str, ...]
+) -> dict[str, str]:
+    found = {}
+    for text in given:
+        match = _SERVER.fullmatch(text)
+        if match is None:
+            raise click.BadParameter("expected NAME=URL or URL=URL, with http:// or https://")
+        found[match[1]] = match[2]
+    return found
+
+
+def _sources(
+    _ctx: click.Context, _param: click.Parameter, given: tuple[str, ...]
+) -> dict[str, Path]:
+    found = {}
+    for text in given:
+        match = _SOURCE.fullmatch(text)
+        if match is None:
+            raise click.BadParameter("expected NAME=FILE")
+        found[match[1]] = Path(match[2])
+    return found
+
+
+def _pairs(
+    _ctx: click.Context, _param: click.Parameter, given: tuple[str, ...]
+) -> tuple[str, ...]:  # fmt: skip
+    for text in given:
+        if not re.match(r"[^=]+=", text):
+            # Not repeated: what was typed may be a phone number.
+            raise click.BadParameter("expected name=value")
+    return given
+
+
+_DOCUMENT: Final = (
+    click.argument("file", type=click.Path(path_type=Path)),
+    click.option("--workflow", metavar="ID", help="Which one, if the document has several."),
+    click.option(
+        "--source",
+        "sources",
+        multiple=True,
+        metavar="NAME=FILE",
+        callback=_sources,
+        help="The file of a source description.",
+    ),
+    click.option(
+        "--server",
+        "servers",
+        multiple=True,
+        metavar="NAME-OR-URL=URL",
+        callback=_servers,
+        help="Replace the server of a source description, or every server under a URL.",
+    ),
+    click.option("--strict", is_flag=True, help="Refuse what the specification does not allow."),
+)
+_ORDER: Final = (
+    click.option(
+        "-i",
+        "--input",
+        "pairs",
+        multiple=True,
+        metavar="NAME=VALUE",
+        callback=_pairs,
+        help="One input; its type is the workflow's.",
+    ),
+    click.option(
+        "--inputs",
+        "document",
+        metavar="JSON|@FILE|-",
+        help="All inputs as one JSON object; -i goes before it.",
+    ),
+    click.option(
+        "--key",
+        metavar="RUNKEY",
+        help="Run at most once under this key, however often it is submitted.",
+    ),
+    click.option(
+        "--lane",
+        default=DEFAULT_LANE,
+        show_default=True,
+        callback=lane_name,
+        help="The queue that the run stands in.",
+    ),
+)

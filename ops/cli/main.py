@@ -1,0 +1,112 @@
+"""``durazzo``: the entry point, and the edge where every error becomes a line and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, NoReturn
+
+import click
+
+from ops.cli import terminal
+from ops.cli.commands import LazyGroup
+from orchestrator.errors import DocumentRefused, DurazzoError, InputsRefused
+
+DETACHED: Final = 130
+#: sysexits.h, EX_SOFTWARE: a bug of durazzo's own.
+BUG: Final = 70
+#: As a shell says it of a process that SIGPIPE ended.
+PIPE_CLOSED: Final = 141
+
+COMMANDS: Final = {
+    "run": ("ops.cli.run:run", "Run a workflow and wait for its end."),
+    "start": ("ops.cli.start:start", "Accept a run, print its id, and do not wait for it."),
+    "validate": (
+        "ops.cli.validate:validate",
+        "Say what is wrong with a document, where, and what to do.",
+    ),
+    "runs": ("ops.cli.runs:runs", "List the latest runs, newest first."),
+    "show": ("ops.cli.runs:show", "Show one run: its steps, and what failed."),
+    "cancel": ("ops.cli.control:cancel", "End a run without what it has not begun."),
+    "pause": ("ops.cli.control:pause", "Let a run begin nothing more until it is resumed."),
+    "resume": ("ops.cli.control:resume", "Let a paused run go on."),
+    "worker": ("ops.cli.worker:worker", "Execute steps, until Ctrl-C or SIGTERM."),
+    "timekeeper": ("ops.cli.worker:timekeeper", "Keep time for the workers, executing no step."),
+    "sandbox": ("ops.cli.sandbox:sandbox", "Serve look-alikes of Stripe and Twilio."),
+}
+
+
+@click.group(
+    cls=LazyGroup,
+    lazy=COMMANDS,
+    example="""\
+durazzo sandbox --port 8020 --env-file sandbox.env &
+. ./sandbox.env
+durazzo run order.arazzo.yaml -i amount=2000 -i toPhone=+15558675310""",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(package_name="durazzo", message="durazzo %(version)s")
+def cli() -> None:
+    """Run API workflows, written as Arazzo or OSOP documents, so that they finish.
+
+    Without DURAZZO_REDIS_URL there is nothing to install or to start: durazzo keeps a server
+    of its own, and `run` brings its own worker. Every command knows -h.
+    """
+
+
+def main() -> NoReturn:
+    sys.exit(invoke(sys.argv[1:]))
+
+
+def invoke(arguments: Sequence[str]) -> int:
+    """The exit code of a command line; nothing is raised."""
+    terminal.prepare()
+    debug = os.environ.get("DURAZZO_DEBUG") == "1"
+    try:
+        returned = cli.main(list(arguments), prog_name="durazzo", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        terminal.say("interrupted")
+        return DETACHED
+    except BrokenPipeError:
+        # The reader went away: nobody is left to be told, not even by the flush at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+    except Exception as error:  # noqa: BLE001  the edge: whatever it is becomes a line and a code
+        if debug:
+            traceback.print_exc()
+        return _explain(error) if isinstance(error, DurazzoError) else _bug(error, debug=debug)
+    return returned if isinstance(returned, int) else 0
+
+
+def _explain(error: DurazzoError) -> int:
+    match error:
+        case DocumentRefused(diagnostics=diagnostics):
+            terminal.show_diagnostics(diagnostics)
+            count = sum(d.severity == "error" for d in diagnostics)
+            errors = "1 error" if count == 1 else f"{count} errors"
+            terminal.error(error.code, f"the document has {errors}")
+        case InputsRefused(problems=problems):
+            for problem in problems:
+                terminal.error(error.code, problem)
+        case _:
+            terminal.error(error.code, error.message)
+    return error.exit_code
+
+
+def _bug(error: Exception, *, debug: bool) -> int:
+    """Its message may hold an input: only its type and its place are shown."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "?"
+    hint = "" if debug else "; set DURAZZO_DEBUG=1 for the traceback"
+    terminal.error("bug", f"unexpected {type(error).__name__} at {place}{hint}")
+    return BUG
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""A run's events as a person follows them: a line for what happened, none for how.
+
+Pure: an event in, lines out. Ids and codes only, as the events have them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from ops.cli.terminal import Symbols, plain, span
+from orchestrator.engine.events import Event, outcome_of
+from orchestrator.engine.state import Outcome, Phase, Result
+
+#: Waiting for a turn is worth a line from here on. ms.
+_LONG: Final = 1_000
+_CONTROLS: Final = {"pause": "paused", "resume": "resumed", "cancel": "cancelled"}
+
+
+class Ticks:
+    def __init__(self, symbols: Symbols) -> None:
+        self._symbols = symbols
+        #: By step: what its latest attempt came to.
+        self._outcomes: dict[str, Outcome] = {}
+
+    def lines(self, event: Event) -> Iterator[str]:
+        f = event.fields
+        match event.kind:
+            case "outcome":
+                yield from self._landed(f["s"], outcome_of(f))
+            case "decided":
+                for change in f["d"]:
+                    yield from self._changed(change, event.at)
+            case "limited" if f["u"] - event.at >= _LONG:
+                yield self._waits(f["s"], f["u"] - event.at, "limited")
+            case "claimed" if f.get("d"):
+                again = self._symbols.again
+                yield f"{again} {plain(f['s'])}: taken over from a worker that died in its call"
+            case "control":
+                yield self._controlled(f)
+            case _:
+                return
+
+    def _landed(self, step: str, outcome: Outcome) -> Iterator[str]:
+        self._outcomes[step] = outcome
+        if outcome.result is Result.SUCCEEDED:
+            yield f"{self._symbols.done} {plain(step)} (HTTP {outcome.status})"
+        elif outcome.result is Result.FINAL:
+            yield self._failed(step, outcome)
+
+    def _changed(self, change: list[Any], now: int) -> Iterator[str]:
+        match change:
+            case ["wait", str(step), int(until)]:
+                yield self._waits(step, until - now, "")
+            case ["again", str(step), int(), int(until), _]:
+                after = span(until - now)
+                yield f"{self._symbols.again} {plain(step)}: tried anew in {after} (onFailure)"
+            case ["close", str(step), str(phase), _]:
+                yield from self._closed(step, phase)
+            case _:
+                return
+
+    def _waits(self, step: str, ms: int, code: str) -> str:
+        outcome = self._outcomes.get(step)
+        code = code or _code(outcome)
+        if outcome is not None and outcome.result in {Result.TRANSIENT, Result.UNKNOWN}:
+            return f"{self._symbols.again} {plain(step)}: retry in {span(ms)}: {code}"
+        if outcome is not None and outcome.result is Result.OPERATOR:
+            code = f"{code}; the provider is paused until a person has put it right"
+        return f"{self._symbols.waits} {plain(step)}: waiting {span(ms)}: {code}"
+
+    def _closed(self, step: str, phase: str) -> Iterator[str]:
+        outcome = self._outcomes.get(step)
+        if phase == Phase.UNKNOWN:
+            unknown = f"{self._symbols.unknown} {plain(step)}: unknown: {_code(outcome)}"
+            yield f"{unknown}; nobody knows whether the provider did it"
+        elif phase == Phase.FAILED and outcome and outcome.result is Result.TRANSIENT:
+            yield self._failed(step, outcome)
+        elif phase == Phase.CANCELLED:
+            yield f"{self._symbols.failed} {plain(step)}: cancelled"
+
+    def _failed(self, step: str, outcome: Outcome) -> str:
+        status = f", HTTP {outcome.status}" if outcome.status else ""
+        return f"{self._symbols.failed} {plain(step)} failed: {_code(outcome)}{status}"
+
+    def _controlled(self, fields: Mapping[str, Any]) -> str:
+        what = _CONTROLS.get(fields["k"], fields["k"])
+        why = f": {fields['why']}" if fields.get("why") else ""
+        return plain(f"{self._symbols.waits} {what} by {fields['by']}{why}")
+
+
+def _code(outcome: Outcome | None) -> str:
+    if outcome is None:
+        return "waiting"
+    code = outcome.code or outcome.result.value
+    return plain(f"{code} ({outcome.detail})" if outcome.detail else code)
