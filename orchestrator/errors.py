@@ -9,7 +9,7 @@
     ├── JournalUnavailable   Redis cannot be reached or refuses                    exit 4
     ├── NoWorker             nobody would drive the run                            exit 4
     ├── SealBroken           a sealed value cannot be opened with the keys at hand
-    ├── CredentialMissing    a secret that a provider needs is not there
+    ├── CredentialMissing    a secret that a provider needs is not there         exit 2
     └── RenderFailed         a request cannot be built from what the run holds
 
 Each has a stable ``code`` (kebab-case), and a message that says what to do.
@@ -110,6 +110,12 @@ class SealBroken(DurazzoError):
 
 class CredentialMissing(DurazzoError):
     code = "credential-missing"
+    exit_code = 2
+
+    def __init__(self, message: str, *, secret: str = "") -> None:
+        super().__init__(message)
+        #: The secret's name, never its value; "" when it is not about one.
+        self.secret = secret
 
 
 class RenderFailed(DurazzoError):

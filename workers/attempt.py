@@ -149,7 +149,7 @@ class Attempt:
             return self._settle(held, Outcome(result=Result.FINAL, code=error.code), carried)
         except CredentialMissing as error:
             log.error("credential.missing", run=ref.run, step=ref.step, problem=error.message)
-            return self._settle(held, _operator(error.code), carried)
+            return self._settle(held, _operator(error), carried)
         return self._begin(held, request, headers, carried)
 
     # Claimed.
@@ -334,8 +334,10 @@ def _lost_answer() -> Outcome:
     return Outcome(result=Result.UNKNOWN, code="answer-lost")
 
 
-def _operator(code: str) -> Outcome:
-    return Outcome(result=Result.OPERATOR, code=code, delay=OPERATOR_PAUSE)
+def _operator(error: CredentialMissing) -> Outcome:
+    return Outcome(
+        result=Result.OPERATOR, code=error.code, detail=error.secret, delay=OPERATOR_PAUSE
+    )
 
 
 def _limits(profile: Profile, request: FrozenRequest) -> list[Limit]:

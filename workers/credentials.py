@@ -10,7 +10,8 @@ from typing import Final, assert_never
 from urllib.parse import urlsplit
 
 from orchestrator.errors import CredentialMissing, RenderFailed
-from orchestrator.expressions.nodes import Secret
+from orchestrator.expressions.nodes import Secret, walk
+from orchestrator.plan.model import HttpCall
 from orchestrator.policy.encoding import NotEncodable, header_value
 from orchestrator.policy.profiles import ApiKey, Basic, Bearer, Credential, Profile
 from workers.render import FrozenRequest, HeaderParts
@@ -57,10 +58,11 @@ class Credentials:
         if not value:
             raise CredentialMissing(
                 f"the secret {name} is not set: put it into the environment variable {name}, "
-                f"or into the file that {name}_FILE names"
+                f"or into the file that {name}_FILE names",
+                secret=name,
             )
         if any(ord(character) < ord(" ") or character == "\x7f" for character in value):
-            raise CredentialMissing(f"the secret {name} has control characters in it")
+            raise CredentialMissing(f"the secret {name} has control characters in it", secret=name)
         self._learn(value)
         return value
 
@@ -110,6 +112,22 @@ class Credentials:
             )
 
 
+def secrets_of(call: HttpCall, profile: Profile) -> tuple[str, ...]:
+    """Names of the secrets that a call will need: the document's own, or the profile's."""
+    own = [n.name for _, node in call.headers for n in walk(node) if isinstance(n, Secret)]
+    credential = profile.credential
+    given = {name.lower() for name, _ in call.headers}
+    if credential is None or _header_of(credential).lower() in given:
+        return tuple(own)
+    match credential:
+        case Bearer(secret=name) | ApiKey(secret=name):
+            return (*own, name)
+        case Basic(user_secret=user, password_secret=password):
+            return (*own, user, password)
+        case _:
+            assert_never(credential)
+
+
 def _header_of(credential: Credential) -> str:
     return credential.header if isinstance(credential, ApiKey) else "Authorization"
 
@@ -145,4 +163,6 @@ def _content(name: str, path: Path) -> str:
     try:
         return path.read_text().strip("\r\n")
     except (OSError, UnicodeDecodeError):
-        raise CredentialMissing(f"the file of the secret {name} cannot be read") from None
+        raise CredentialMissing(
+            f"the file of the secret {name} cannot be read", secret=name
+        ) from None

@@ -12,7 +12,7 @@ from typing import Final
 import click
 
 from ops.cli import dry_run as dry
-from ops.cli import terminal
+from ops.cli import secrets, terminal
 from ops.cli.commands import Command
 from ops.cli.document import Asked, Order, Reading, document_options, order_options
 from ops.cli.following import Following
@@ -24,6 +24,7 @@ from orchestrator.errors import NoWorker
 from orchestrator.service import Core, Run, submit
 from orchestrator.service.inspect import SETTLED
 from orchestrator.settings import from_environ
+from orchestrator.wiring import load_profiles
 
 EXIT_CODES: Final = {Status.SUCCEEDED: 0, Status.FAILED: 1, Status.CANCELLED: 1, Status.UNKNOWN: 6}
 TIMED_OUT: Final = 5
@@ -76,6 +77,8 @@ def run(
 
 def _carry_out(order: Order, asked: Asked, timeout: float | None, *, as_json: bool) -> int:
     settings = from_environ()
+    if not settings.redis_url:
+        secrets.check(order.plan, load_profiles(), settings)
     with opened(settings) as wiring, hands(settings, wiring.core, asked.lane) as workers:
         run = submit(wiring.core, order.plan, order.inputs, key=asked.key, lane=asked.lane)
         if run.known:

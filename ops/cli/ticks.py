@@ -22,6 +22,8 @@ class Ticks:
         self._symbols = symbols
         #: By step: what its latest attempt came to.
         self._outcomes: dict[str, Outcome] = {}
+        #: By step: the wait that was told last, so that one that goes on is told once.
+        self._told: dict[str, str] = {}
 
     def lines(self, event: Event) -> Iterator[str]:
         f = event.fields
@@ -51,7 +53,7 @@ class Ticks:
     def _changed(self, change: list[Any], now: int) -> Iterator[str]:
         match change:
             case ["wait", str(step), int(until)]:
-                yield self._waits(step, until - now, "")
+                yield from self._once(step, self._waits(step, until - now, ""))
             case ["again", str(step), int(), int(until), _]:
                 after = span(until - now)
                 yield f"{self._symbols.again} {plain(step)}: tried anew in {after} (onFailure)"
@@ -60,13 +62,23 @@ class Ticks:
             case _:
                 return
 
+    def _once(self, step: str, line: str) -> Iterator[str]:
+        outcome = self._outcomes.get(step)
+        goes_on = outcome is not None and outcome.result is Result.OPERATOR
+        if not goes_on or self._told.get(step) != line:
+            yield line
+        self._told[step] = line
+
     def _waits(self, step: str, ms: int, code: str) -> str:
         outcome = self._outcomes.get(step)
         code = code or _code(outcome)
         if outcome is not None and outcome.result in {Result.TRANSIENT, Result.UNKNOWN}:
             return f"{self._symbols.again} {plain(step)}: retry in {span(ms)}: {code}"
         if outcome is not None and outcome.result is Result.OPERATOR:
-            code = f"{code}; the provider is paused until a person has put it right"
+            return (
+                f"{self._symbols.waits} {plain(step)}: waiting for a person: {code};"
+                f" tried again every {span(ms)}"
+            )
         return f"{self._symbols.waits} {plain(step)}: waiting {span(ms)}: {code}"
 
     def _closed(self, step: str, phase: str) -> Iterator[str]:

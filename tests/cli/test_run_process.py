@@ -83,6 +83,14 @@ def test_a_missing_input_is_refused_before_the_charge(durazzo: Shell) -> None:
     assert not durazzo.home.exists()
 
 
+def test_a_missing_secret_of_a_later_step_is_refused_before_the_charge(durazzo: Shell) -> None:
+    """Charged, and then no text for want of a token: nothing is half-done."""
+    done = durazzo("run", *durazzo.order(), TWILIO_AUTH_TOKEN="")
+    assert done.code == 2
+    assert "the secret TWILIO_AUTH_TOKEN is not set" in done.err
+    assert durazzo.requests("/") == []
+
+
 def test_a_retry_is_told_and_the_run_succeeds(durazzo: Shell) -> None:
     """503 and then 200: one charge, with one key."""
     durazzo.sandbox.faults({"match": "POST /stripe/*", "do": "status", "status": 503})

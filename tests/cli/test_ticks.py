@@ -51,10 +51,12 @@ def test_the_documents_own_retry() -> None:
     assert _lines(landed, again)[1] == "↻ pay: tried anew in 2 min (onFailure)"
 
 
-def test_operator_trouble_says_that_the_provider_is_paused() -> None:
-    landed = _event("outcome", s="pay", k="operator", c="credential-missing", l=30_000)
-    (line,) = _lines(landed, _event("decided", d=[["wait", "pay", 30_000]]))
-    assert line.startswith("⏸ pay: waiting 30 s: credential-missing; the provider is paused")
+def test_operator_trouble_is_told_once_however_long_it_lasts() -> None:
+    landed = _event("outcome", s="pay", k="operator", c="credential-missing", d="KEY", l=30_000)
+    waits = _event("decided", d=[["wait", "pay", 30_000]])
+    assert _lines(landed, waits, landed, waits) == [
+        "⏸ pay: waiting for a person: credential-missing (KEY); tried again every 30 s"
+    ]
 
 
 def test_unknown_says_that_nobody_knows() -> None:
