@@ -9,6 +9,9 @@ local run, log, data, due, runs, plan = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS
 local key = KEYS[8]
 local _, now = clock(KEYS[7])
 
+-- Sent twice by a client that missed the answer: the run stays as it has become.
+local accepted = redis.call('HGET', run, 'accepted')
+if accepted then return {'new', tonumber(accepted)} end
 if key then
   local known = redis.call('HMGET', key, 'run', 'print')
   if known[1] then return {'known', known[1], known[2]} end

@@ -25,7 +25,8 @@ for i = 6, #KEYS do
   paused = math.max(paused, tonumber(limit[2] or '0'))
   if not reserved then
     local tat = math.max(us, tonumber(limit[1] or '0'))
-    turn = math.max(turn, math.ceil((tat - interval * (burst - 1)) / 1000))
+    local earliest = tat - interval * (burst - 1)
+    if earliest > us then turn = math.max(turn, math.ceil(earliest / 1000)) end
     arrivals[i] = tat + interval
   end
 end

@@ -50,11 +50,7 @@ redis.call('RPUSH', log, '{"e":"claimed","t":' .. int(now) .. ',"s":' .. quoted(
   .. ',"n":' .. int(number) .. ',"f":' .. int(visit.f) .. ',"w":' .. quoted(worker)
   .. ',"u":' .. int(visit.u) .. (doubt == 1 and ',"d":1' or '') .. '}')
 
--- Another branch's earlier check stays; one that is past was this visit's own.
-local check = now + tonumber(ARGV[6])
-local old = tonumber(redis.call('ZSCORE', due, id) or '0')
-if old <= now or old > check then redis.call('ZADD', due, check, id) end
-
+check_by(due, id, now, now + tonumber(ARGV[6]))
 local lane = ARGV[8] .. head[5]
 local newest = tonumber(redis.call('HGET', lane, 'claimed') or '0')
 if sent > newest then redis.call('HSET', lane, 'claimed', int(sent)) end

@@ -22,7 +22,10 @@ if step ~= '' then
     return {'lost', now}
   end
   redis.call('RPUSH', log, ARGV[5])
-  redis.call('HSET', run, 's:' .. step, ARGV[6])
+  -- Sends that the timekeeper made meanwhile are not the lease holder's to forget.
+  local landed = cjson.decode(ARGV[6])
+  landed.x, landed.s = visit.x, visit.s
+  put_visit(run, step, landed)
   if ARGV[7] ~= '' then redis.call('HSET', data, 'o:' .. step, ARGV[7]) end
   if ARGV[9] == '' then redis.call('HDEL', data, 'q:' .. step) end
   if tonumber(ARGV[8]) > 0 then

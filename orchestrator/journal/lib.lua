@@ -22,6 +22,12 @@ local function put_visit(run, step, visit)
   redis.call('HSET', run, 's:' .. step, cjson.encode(visit))
 end
 
+-- Look at the run again by `at`: another branch's earlier check stays, one that is past does not.
+local function check_by(due, run, now, at)
+  local old = tonumber(redis.call('ZSCORE', due, run) or '0')
+  if old <= now or old > at then redis.call('ZADD', due, at, run) end
+end
+
 local function quoted(text)
   return cjson.encode(text)
 end

@@ -15,5 +15,5 @@ put_visit(run, step, visit)
 redis.call('HINCRBY', run, 'seq', 1)
 redis.call('RPUSH', log, '{"e":"sent","t":' .. int(now) .. ',"s":' .. quoted(step)
   .. ',"n":' .. ARGV[3] .. ',"x":' .. int(visit.x) .. '}')
-redis.call('ZADD', due, now + tonumber(ARGV[7]), id)
+check_by(due, id, now, now + tonumber(ARGV[7]))
 return visit.x

@@ -19,7 +19,7 @@ import redis
 from orchestrator.engine.advance import Decision
 from orchestrator.engine.events import Event
 from orchestrator.engine.recovery import LEASE_CHECK, RESEND_AFTER
-from orchestrator.engine.state import State, Visit
+from orchestrator.engine.state import Result, State, Visit
 from orchestrator.errors import JournalUnavailable, UnknownRun
 from orchestrator.expressions.nodes import Json
 from orchestrator.journal.keys import Keys
@@ -148,8 +148,7 @@ class RedisJournal:
         sealed = b"" if outputs is None else self._seal.seal(_dumps(outputs), place)
         scope, pause_ms = settlement.pause or ("-", 0)
         visit = settlement.visit
-        # The request is needed as long as this visit may be sent, or looked up, again.
-        keep = "1" if visit.doubt or visit.delay >= 0 else ""
+        keep = "1" if _may_be_needed(visit) else ""
         seq = decision.seq - 1 if decision else -1
         return self._commit(
             ref.run,
@@ -197,8 +196,8 @@ class RedisJournal:
             pipeline.execute()
 
     def settle(self, run: str) -> None:
-        keys = [self._keys.run(run), self._keys.log(run), self._keys.due, self._keys.clock]
-        self._call("settle", keys, [run])
+        state, log, data = self._run_keys(run)
+        self._call("settle", [state, log, self._keys.due, self._keys.clock, data], [run])
 
     def tick(self, leader: str, *, lease_ms: int, limit: int) -> Tick:
         k = self._keys
@@ -301,6 +300,17 @@ def _guarded() -> Iterator[None]:
         raise JournalUnavailable(f"Redis cannot be reached ({type(error).__name__})") from error
     except (redis.ReadOnlyError, redis.OutOfMemoryError, redis.BusyLoadingError) as error:
         raise JournalUnavailable(f"Redis refuses writes ({type(error).__name__})") from error
+
+
+def _may_be_needed(visit: Visit) -> bool:
+    """Whether the frozen request may be sent, or looked up, again after this outcome."""
+    match Result(visit.result):
+        case Result.SUCCEEDED | Result.FINAL:
+            return False
+        case Result.TRANSIENT:
+            return visit.delay >= 0 or bool(visit.doubt)
+        case _:
+            return True
 
 
 def _source(name: str) -> str:

@@ -65,7 +65,7 @@ class AesSeal:
         nonce = sealed[1 + _ID : 1 + _ID + _NONCE]
         try:
             return cipher.decrypt(nonce, sealed[1 + _ID + _NONCE :], place.encode())
-        except InvalidTag:
+        except (InvalidTag, ValueError):
             raise SealBroken(f"{place} was changed since it was sealed") from None
 
 

@@ -1,0 +1,218 @@
+"""Journals for tests: one that checks itself, and what a worker does with a lease."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from orchestrator.engine.advance import Decision, advance
+from orchestrator.engine.events import Event, apply, fold, outcome_landed
+from orchestrator.engine.state import Outcome, Result, State, Visit
+from orchestrator.expressions.nodes import Json
+from orchestrator.journal.port import (
+    Acceptance,
+    Began,
+    Begun,
+    Claim,
+    Committed,
+    Journal,
+    Limit,
+    NewRun,
+    Ref,
+    Settlement,
+    Tick,
+)
+from orchestrator.plan.graph import Graph
+
+
+def check_fold(journal: Journal, run: str) -> None:
+    """The promise that makes any worker able to carry on: the events are the state."""
+    events = journal.history(run)
+    state = journal.read(run)
+    assert (fold(events) if events else None) == state
+
+
+class CheckedJournal:
+    """Passes everything on, and after each call holds the run's events against its hash."""
+
+    def __init__(self, inner: Journal) -> None:
+        self.inner = inner
+
+    def accept(self, new: NewRun) -> Acceptance:
+        accepted = self.inner.accept(new)
+        check_fold(self.inner, accepted.run)
+        return accepted
+
+    def plan(self, digest: str) -> bytes:
+        return self.inner.plan(digest)
+
+    def claim(self, ref: Ref, worker: str) -> Claim:
+        claim = self.inner.claim(ref, worker)
+        check_fold(self.inner, ref.run)
+        return claim
+
+    def begin(
+        self,
+        ref: Ref,
+        fence: int,
+        *,
+        deadline_ms: int,
+        frozen: bytes | None,
+        limits: Sequence[Limit],
+    ) -> Begun:
+        begun = self.inner.begin(
+            ref, fence, deadline_ms=deadline_ms, frozen=frozen, limits=limits
+        )
+        check_fold(self.inner, ref.run)
+        return begun
+
+    def commit(
+        self, ref: Ref, fence: int, settlement: Settlement, decision: Decision | None
+    ) -> Committed:
+        committed = self.inner.commit(ref, fence, settlement, decision)
+        check_fold(self.inner, ref.run)
+        return committed
+
+    def decide(self, run: str, decision: Decision) -> Committed:
+        committed = self.inner.decide(run, decision)
+        check_fold(self.inner, run)
+        return committed
+
+    def control(self, run: str, kind: str, *, by: str, reason: str) -> State | None:
+        state = self.inner.control(run, kind, by=by, reason=reason)
+        check_fold(self.inner, run)
+        return state
+
+    def mark_sent(self, ref: Ref, seen: Visit, *, patience_ms: int) -> int | None:
+        send = self.inner.mark_sent(ref, seen, patience_ms=patience_ms)
+        check_fold(self.inner, ref.run)
+        return send
+
+    def postpone(self, times: Mapping[str, tuple[int, int]]) -> None:
+        self.inner.postpone(times)
+        for run in times:
+            check_fold(self.inner, run)
+
+    def settle(self, run: str) -> None:
+        self.inner.settle(run)
+        check_fold(self.inner, run)
+
+    def tick(self, leader: str, *, lease_ms: int, limit: int) -> Tick:
+        return self.inner.tick(leader, lease_ms=lease_ms, limit=limit)
+
+    def heartbeat(self, worker: str, *, ttl_ms: int) -> None:
+        self.inner.heartbeat(worker, ttl_ms=ttl_ms)
+
+    def retire(self, worker: str) -> None:
+        self.inner.retire(worker)
+
+    def alive(self) -> frozenset[str]:
+        return self.inner.alive()
+
+    def now(self) -> int:
+        return self.inner.now()
+
+    def read(self, run: str) -> State | None:
+        return self.inner.read(run)
+
+    def history(self, run: str) -> list[Event]:
+        return self.inner.history(run)
+
+    def inputs(self, run: str) -> Mapping[str, Json]:
+        return self.inner.inputs(run)
+
+    def outputs(self, run: str, steps: Sequence[str]) -> dict[str, Mapping[str, Json]]:
+        return self.inner.outputs(run, steps)
+
+    def key_of(self, run: str) -> str | None:
+        return self.inner.key_of(run)
+
+    def recent(self, limit: int) -> list[str]:
+        return self.inner.recent(limit)
+
+
+@dataclass(slots=True)
+class Lease:
+    """What a worker holds between its claim and its commit, driven by hand."""
+
+    journal: Journal
+    graph: Graph
+    ref: Ref
+    state: State
+
+    @property
+    def visit(self) -> Visit:
+        return self.state.visits[self.ref.step]
+
+    @property
+    def fence(self) -> int:
+        return self.visit.fence
+
+    def begin(
+        self,
+        frozen: bytes | None = b"request",
+        limits: Sequence[Limit] = (),
+        deadline_ms: int = 10_000,
+    ) -> Begun:
+        begun = self.journal.begin(
+            self.ref, self.fence, deadline_ms=deadline_ms, frozen=frozen, limits=limits
+        )
+        if begun.verdict is Began.YES:
+            fields: dict[str, Json] = {"s": self.ref.step, "a": begun.attempt, "u": begun.until}
+            self.state = apply(self.state, Event(kind="begun", at=begun.now, fields=fields))
+        return begun
+
+    def settlement(
+        self,
+        outcome: Outcome,
+        outputs: Mapping[str, Json] | None = None,
+        pause: tuple[str, int] | None = None,
+    ) -> tuple[Settlement, Decision | None]:
+        now = self.journal.now()
+        event = outcome_landed(at=now, step=self.ref.step, visit=self.visit, outcome=outcome)
+        landed = apply(self.state, event)
+        decision = advance(self.graph, landed, now)
+        visit = landed.visits[self.ref.step]
+        return Settlement(event=event, visit=visit, outputs=outputs, pause=pause), decision
+
+    def commit(
+        self,
+        result: Result = Result.SUCCEEDED,
+        *,
+        code: str = "",
+        delay: int = -1,
+        outputs: Mapping[str, Json] | None = None,
+        pause: tuple[str, int] | None = None,
+    ) -> Committed:
+        outcome = Outcome(result=result, code=code, delay=delay, matched=self._all(result))
+        settlement, decision = self.settlement(outcome, outputs, pause)
+        return self.journal.commit(self.ref, self.fence, settlement, decision)
+
+    def _all(self, result: Result) -> str:
+        step = self.graph.steps[self.ref.step]
+        choices = {Result.SUCCEEDED: step.success, Result.FINAL: step.failure}.get(result, ())
+        return ";".join(",".join(map(str, range(len(c.routes)))) for c in choices)
+
+
+def take(journal: Journal, graph: Graph, ref: Ref, worker: str = "w1") -> Lease:
+    """Claim, which must succeed."""
+    claim = journal.claim(ref, worker)
+    assert claim.verdict == "claimed", claim.verdict
+    assert claim.state is not None
+    return Lease(journal=journal, graph=graph, ref=ref, state=claim.state)
+
+
+def carry_on(journal: Journal, graph: Graph, run: str) -> State:
+    """Decide until there is nothing to decide."""
+    for _ in range(20):
+        state = journal.read(run)
+        assert state is not None
+        decision = advance(graph, state, journal.now())
+        if decision is None:
+            return state
+        journal.decide(run, decision)
+    raise AssertionError("the run does not come to rest")
+
+
+def without_seq(state: State) -> State:
+    return replace(state, seq=0)

@@ -1,0 +1,461 @@
+"""A whole durazzo in one process: real journal, engine, driver, attempts and timekeeper.
+
+What is not real: the network (a queue of messages that the test delivers, loses, doubles and
+reorders), the provider, the clock, and the processes, which are actors that can be stopped and
+killed at every place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from orchestrator.canvas.messages import TaskId
+from orchestrator.driver import Driver, Plans
+from orchestrator.engine.advance import Decision
+from orchestrator.engine.events import Event
+from orchestrator.engine.state import Phase, State, Status, Visit
+from orchestrator.errors import DurazzoError
+from orchestrator.expressions.nodes import Json
+from orchestrator.journal.port import (
+    Acceptance,
+    Begun,
+    Claim,
+    Committed,
+    Limit,
+    NewRun,
+    Ref,
+    Settlement,
+    Tick,
+)
+from orchestrator.journal.redis import RedisJournal
+from orchestrator.journal.seal import NoSeal
+from orchestrator.plan import codec
+from orchestrator.plan.graph import Graph
+from orchestrator.plan.model import Plan
+from orchestrator.wiring import load_profiles
+from tests.fakes.actors import Actor, Fate, current, pause
+from tests.fakes.clock import ManualClock, SeededEntropy
+from tests.fakes.journal import check_fold
+from tests.fakes.plans import new_run
+from tests.fakes.provider import Effect, Provider, Weather
+from tests.fakes.servers import fake_redis
+from workers.attempt import Attempt, Checkpoint, Said, Told
+from workers.credentials import Credentials
+from workers.timekeeper import Timekeeper
+
+SECRETS = {
+    "STRIPE_SECRET_KEY": "sk_test_x",
+    "TWILIO_ACCOUNT_SID": "AC1",
+    "TWILIO_AUTH_TOKEN": "token",
+}
+TTL = 6_000
+
+
+class StoppingJournal:
+    """The real journal, with a place to die before each change of it."""
+
+    def __init__(self, inner: RedisJournal) -> None:
+        self._inner = inner
+
+    def _change(self, name: str, *args: Any, **named: Any) -> Any:
+        pause(name)
+        method = getattr(self._inner, name)
+        answer = method(*args, **named)
+        if (actor := current()) is not None and actor.echo:
+            return method(*args, **named)
+        return answer
+
+    def accept(self, new: NewRun) -> Acceptance:
+        found: Acceptance = self._change("accept", new)
+        return found
+
+    def claim(self, ref: Ref, worker: str) -> Claim:
+        found: Claim = self._change("claim", ref, worker)
+        return found
+
+    def begin(
+        self,
+        ref: Ref,
+        fence: int,
+        *,
+        deadline_ms: int,
+        frozen: bytes | None,
+        limits: Sequence[Limit],
+    ) -> Begun:
+        found: Begun = self._change(
+            "begin", ref, fence, deadline_ms=deadline_ms, frozen=frozen, limits=limits
+        )
+        return found
+
+    def commit(
+        self, ref: Ref, fence: int, settlement: Settlement, decision: Decision | None
+    ) -> Committed:
+        found: Committed = self._change("commit", ref, fence, settlement, decision)
+        return found
+
+    def decide(self, run: str, decision: Decision) -> Committed:
+        found: Committed = self._change("decide", run, decision)
+        return found
+
+    def control(self, run: str, kind: str, *, by: str, reason: str) -> State | None:
+        found: State | None = self._change("control", run, kind, by=by, reason=reason)
+        return found
+
+    def mark_sent(self, ref: Ref, seen: Visit, *, patience_ms: int) -> int | None:
+        found: int | None = self._change("mark_sent", ref, seen, patience_ms=patience_ms)
+        return found
+
+    def postpone(self, times: Mapping[str, tuple[int, int]]) -> None:
+        self._change("postpone", times)
+
+    def settle(self, run: str) -> None:
+        self._change("settle", run)
+
+    def tick(self, leader: str, *, lease_ms: int, limit: int) -> Tick:
+        found: Tick = self._change("tick", leader, lease_ms=lease_ms, limit=limit)
+        return found
+
+    def heartbeat(self, worker: str, *, ttl_ms: int) -> None:
+        self._inner.heartbeat(worker, ttl_ms=ttl_ms)
+
+    def retire(self, worker: str) -> None:
+        self._inner.retire(worker)
+
+    def alive(self) -> frozenset[str]:
+        return self._inner.alive()
+
+    def now(self) -> int:
+        return self._inner.now()
+
+    def plan(self, digest: str) -> bytes:
+        return self._inner.plan(digest)
+
+    def read(self, run: str) -> State | None:
+        return self._inner.read(run)
+
+    def history(self, run: str) -> list[Event]:
+        return self._inner.history(run)
+
+    def inputs(self, run: str) -> Mapping[str, Json]:
+        return self._inner.inputs(run)
+
+    def outputs(self, run: str, steps: Sequence[str]) -> dict[str, Mapping[str, Json]]:
+        return self._inner.outputs(run, steps)
+
+    def key_of(self, run: str) -> str | None:
+        return self._inner.key_of(run)
+
+    def recent(self, limit: int) -> list[str]:
+        return self._inner.recent(limit)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What the broker carries: a chain of tasks, or the error callback of one."""
+
+    kind: Literal["step", "fallback"]
+    tasks: tuple[TaskId, ...]
+
+
+class Broker:
+    """The canvas and its queue: may lose, double and reorder, as Redis and Celery do."""
+
+    def __init__(self) -> None:
+        self.queue: list[Message] = []
+        self.ever: list[Message] = []
+        self.announced: dict[str, set[str]] = {}
+
+    def put(self, message: Message) -> None:
+        self.queue.append(message)
+        if message not in self.ever:
+            self.ever.append(message)
+
+    def send(self, run: str, state: State, graph: Graph, step: str, visit: int, send: int) -> None:
+        """As ``Canvas.send``."""
+        pause("send")
+        rest = graph.segment(step)[1:]
+        tasks = (TaskId(run, s, state.visited(s) + 1, 1) for s in rest)
+        self.put(Message("step", (TaskId(run, step, visit, send), *tasks)))
+
+    def announce(self, run: str, state: State) -> None:
+        pause("announce")
+        self.announced.setdefault(run, set()).add(state.end)
+
+    def backlog(self, lane: str) -> int:
+        return len(self.queue)
+
+
+class Worker:
+    """A process: its incarnation, its pulse, and what it is made of."""
+
+    def __init__(self, world: World, name: str) -> None:
+        self.name = name
+        self.frozen = False
+        self._world = world
+        self._beat_at = 0
+        journal, plans = world.journal, Plans(world.journal)
+        self.driver = Driver(journal, plans, world.broker)
+        self.attempt = Attempt(
+            worker=name,
+            journal=journal,
+            plans=plans,
+            driver=self.driver,
+            profiles=load_profiles(),
+            credentials=Credentials(SECRETS),
+            caller=world.provider,  # type: ignore[arg-type]
+            servers={},
+            clock=world.clock,
+            entropy=world.entropy,
+            alive=self.alive,
+            reached=_reached,
+        )
+        self.timekeeper = Timekeeper(
+            me=name, journal=journal, plans=plans, driver=self.driver, queues=world.broker
+        )
+        self.beat()
+
+    def beat(self) -> None:
+        if not self.frozen:
+            self._world.raw.heartbeat(self.name, ttl_ms=TTL)
+            self._beat_at = self._world.clock.now
+
+    def alive(self) -> bool:
+        return self._world.clock.now - self._beat_at < TTL
+
+
+def _reached(point: Checkpoint, _ref: Ref) -> None:
+    pause(point)
+
+
+class World:
+    def __init__(self, workers: int = 2) -> None:
+        self._stack = ExitStack()
+        self.clock = ManualClock()
+        self.entropy = SeededEntropy()
+        self.client = self._stack.enter_context(fake_redis(self.clock))
+        self.raw = RedisJournal(self.client, NoSeal())
+        self.journal = StoppingJournal(self.raw)
+        self.broker = Broker()
+        self.provider = Provider(self.clock)
+        self.runs: dict[str, Plan] = {}
+        self.parked: list[Actor] = []
+        self._births = 0
+        self.workers = [self._birth() for _ in range(workers)]
+
+    def close(self) -> None:
+        for actor in self.parked:
+            if not actor.done:
+                actor.crash()
+        self._stack.close()
+
+    def _birth(self) -> Worker:
+        self._births += 1
+        return Worker(self, f"w{self._births}")
+
+    # What people do.
+
+    def submit(self, flow: Plan, *, sent: bool = True, echo: bool = False) -> str:
+        """``sent``: False when the submitter died before its first message went out.
+
+        ``echo``: True when its client lost the answer, and sent the whole again.
+        """
+        run = f"run-{len(self.runs)}"
+        self.runs[run] = flow
+        new = new_run(flow, run, inputs={"order": run, "amount": 4_200})
+        assert self.raw.accept(new).new
+        if echo:
+            assert self.raw.accept(new).run == run
+        if sent:
+            state = self.state(run)
+            graph = Graph(flow, codec.digest(new.plan))
+            for step in flow.starts:
+                self.broker.send(run, state, graph, step, 1, 1)
+        return run
+
+    def control(self, run: str, kind: str, fate: Fate = "end", passes: int = 0) -> None:
+        worker = self.workers[0]
+
+        def work() -> None:
+            self.journal.control(run, kind, by="ops", reason="")
+            worker.driver.carry_on(run)
+
+        self._start(Actor(worker.name, work), fate, passes)
+
+    # What the broker and the processes do.
+
+    def deliver(
+        self,
+        index: int = 0,
+        worker: int = 0,
+        fate: Fate = "end",
+        passes: int = 0,
+        weather: Weather = "answer",
+        *,
+        echo: bool = False,
+    ) -> Actor:
+        message = self.broker.queue.pop(index)
+        task = message.tasks[0]
+        ref = Ref(task.run, task.step, task.visit)
+        host = self.workers[worker]
+        actor = Actor(host.name, lambda: self._task(host, message, ref), ref)
+        actor.echo = echo
+        self._start(actor, fate, passes, weather)
+        if actor.crashed:
+            # Celery calls the error callback for a killed pool child as well.
+            self.broker.put(Message("fallback", message.tasks[:1]))
+        return actor
+
+    def _task(self, host: Worker, message: Message, ref: Ref) -> None:
+        """As ``workers.tasks`` does, and Celery around it."""
+        if message.kind == "fallback":
+            pause(Checkpoint.FALLBACK)
+            _edge(lambda: host.driver.send_entered(ref.run, ref.step, ref.visit))
+            return
+        rest = message.tasks[1:]
+        carried = {(rest[0].step, rest[0].visit)} if rest else set()
+        told = _edge(lambda: host.attempt.drive(ref, carried))
+        if not isinstance(told, Told):
+            return
+        if told.said in {Said.FAILED, Said.HANDLED}:
+            pause("errback")
+            self.broker.put(Message("fallback", message.tasks[:1]))
+        elif told.said is Said.GO_ON and rest:
+            pause("chain")
+            self.broker.put(Message("step", rest))
+
+    def tick(
+        self, worker: int = 0, fate: Fate = "end", passes: int = 0, *, echo: bool = False
+    ) -> Actor:
+        host = self.workers[worker]
+        actor = Actor(host.name, lambda: _edge(host.timekeeper.tick))
+        actor.echo = echo
+        self._start(actor, fate, passes)
+        return actor
+
+    def _start(
+        self, actor: Actor, fate: Fate, passes: int, weather: Weather = "answer"
+    ) -> None:
+        self.provider.weather = weather
+        actor.go(fate, passes)
+        if not actor.done:
+            self.parked.append(actor)
+
+    def resume(
+        self, index: int, fate: Fate = "end", passes: int = 0, weather: Weather = "answer"
+    ) -> None:
+        actor = self.parked.pop(index)
+        self.provider.weather = weather
+        actor.go(fate, passes)
+        if not actor.done:
+            self.parked.append(actor)
+
+    def kill(self, worker: int) -> None:
+        """SIGKILL: everything it did stops where it stands, and another comes in its place."""
+        name = self.workers[worker].name
+        for actor in [a for a in self.parked if a.worker == name]:
+            actor.crash()
+            self.parked.remove(actor)
+        self.workers[worker] = self._birth()
+
+    def pass_time(self, ms: int) -> None:
+        self.clock.advance(ms)
+        for worker in self.workers:
+            worker.beat()
+
+    # What is asked.
+
+    def state(self, run: str) -> State:
+        state = self.raw.read(run)
+        assert state is not None
+        return state
+
+    def at_rest(self, run: str) -> bool:
+        status = self.state(run).status
+        if status in {Status.UNKNOWN, Status.PAUSED}:
+            return True
+        return bool(self.state(run).end) and not self.state(run).outbox
+
+    def heal(self, rounds: int = 400) -> None:
+        """Everything works again: who was stopped goes on, and all that is due is done."""
+        for worker in self.workers:
+            worker.frozen = False
+            worker.beat()
+        while self.parked:
+            self.resume(0)
+        while self.provider.network:
+            self.provider.arrive(0)
+        span = 1_000
+        for _ in range(rounds):
+            while self.broker.queue:
+                self.deliver()
+            if all(self.at_rest(run) for run in self.runs):
+                return
+            self.pass_time(span)
+            self.tick()
+            # Patience doubles up to minutes: the clock is in a hurry as well.
+            span = 1_000 if self.broker.queue else min(span * 2, 600_000)
+        unrest = {run: self.state(run) for run in self.runs if not self.at_rest(run)}
+        raise AssertionError(f"accepted is not finished: {unrest}")
+
+    # What must hold, always.
+
+    def check(self) -> None:
+        self._check_books()
+        for run in self.runs:
+            check_fold(self.raw, run)
+            self._check_run(run, self.state(run))
+
+    def _check_books(self) -> None:
+        books = self.provider
+        assert not books.changed, "one key, other bytes"
+        charged = [(effect.run, effect.step) for effect in books.charges]
+        # A new visit follows a refusal only, so a step charges once however often it is entered.
+        assert len(set(charged)) == len(charged), f"charged twice: {books.charges}"
+        keys = [effect.key for effect in books.charges]
+        assert len(set(keys)) == len(keys), f"one intent charged twice: {books.charges}"
+        texts: dict[Ref | None, bool] = {}
+        for sent in books.sent:
+            if sent.ref is None or not sent.ref.step.startswith(_TEXT_STEPS):
+                continue
+            assert not texts.get(sent.ref), f"sent again after it may have been sent: {sent.ref}"
+            texts[sent.ref] = sent.maybe
+
+    def _check_run(self, run: str, state: State) -> None:
+        for visit in state.visits.values():
+            assert visit.phase is not Phase.SUCCEEDED or visit.result == "succeeded"
+            assert visit.phase is not Phase.UNKNOWN or visit.doubt
+        if state.end:
+            self._check_ended(run, state)
+
+    def _check_ended(self, run: str, state: State) -> None:
+        """An ended run is in agreement with the provider's books: no effect that it knows not."""
+        assert all(v.phase is not Phase.UNKNOWN for v in state.visits.values())
+        known = [
+            e.fields["s"] for e in self.raw.history(run)
+            if e.kind == "outcome" and e.fields["k"] == "succeeded"
+        ]  # fmt: skip
+        effects = [e for e in (*self.provider.charges, *self.provider.texts) if e.run == run]
+        assert sorted(known) == sorted(e.step for e in effects), f"{run}: {known} but {effects}"
+        if state.end == "succeeded":
+            assert known, "succeeded without doing anything"
+        if state.end == "failed":
+            assert state.code
+
+    def effects(self, run: str) -> list[str]:
+        found: list[Effect] = [*self.provider.charges, *self.provider.texts]
+        return sorted(effect.step for effect in found if effect.run == run)
+
+
+#: Names of the steps that send a text, in the plans of ``fakes.plans``.
+_TEXT_STEPS = ("text", "remind", "receipt", "sorry")
+
+
+def _edge(work: Any) -> object:
+    """As the task's edge: durazzo's own errors end a task, and everything else is a bug here."""
+    try:
+        return work()
+    except DurazzoError:
+        return None
