@@ -197,7 +197,7 @@ def test_a_broker_that_cannot_be_reached_is_said_in_durazzos_words() -> None:
     app.conf.update(
         broker_connection_retry=False,
         task_publish_retry=False,
-        broker_transport_options={"socket_connect_timeout": 0.2},
+        broker_transport_options={"max_retries": 1, "interval_start": 0, "interval_max": 0},
     )
     flow = plans.linear("a")
     with pytest.raises(JournalUnavailable):
