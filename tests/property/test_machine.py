@@ -161,6 +161,11 @@ class Durazzo(RuleBasedStateMachine):
                 world.kill(0)
             world.check()
 
+    @rule(sky=SKIES, rounds=st.integers(1, 12))
+    def spell(self, sky: Weather, rounds: int) -> None:
+        """The provider is as it is for a while: long enough to use all attempts up."""
+        self.world.carry_on(rounds, sky)
+
     @precondition(lambda self: self.world.broker.queue)
     @rule(
         passes=st.integers(0, 8), asleep=st.booleans(), span=SPANS, sky=SKIES, fates=STORM,
@@ -220,5 +225,5 @@ DEEP = os.environ.get("HYPOTHESIS_PROFILE") == "deep"
 
 TestDurazzo = Durazzo.TestCase
 TestDurazzo.settings = settings(
-    max_examples=int(os.environ.get("EX", "2000")) if DEEP else 100, stateful_step_count=60 if DEEP else 30
+    max_examples=5_000 if DEEP else 150, stateful_step_count=60 if DEEP else 30
 )
