@@ -49,6 +49,9 @@ def configure_worker(level: int | str | None) -> None:
             ],
         )
     )
+    # Two lines a task that say less than attempt.finished does.
+    for name in ("celery.app.trace", "celery.worker.strategy"):
+        logging.getLogger(name).setLevel(max(number, logging.WARNING))
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(number)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterable, Mapping, MutableMapping
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote, quote_plus
 
@@ -37,8 +38,16 @@ _PATTERNS: Final = (
 _DIGITS: Final = re.compile(r"(?<![\w.])[2-6](?:[ -]?\d){12,18}(?![\w])")
 
 
+#: Nearly every value has none of this, and is looked at once instead of five times.
+_SUSPECT: Final = re.compile(
+    r"(?i:_secret_|[srp]k_(?:live|test)_|whsec_|sk-ant-|bearer|basic|%2b)|\+|[2-6](?:[ -]?\d){12}"
+)
+
+
 def redact(text: str) -> str:
     """Masks by looks alone: keys, tokens, E.164 numbers and card numbers."""
+    if _SUSPECT.search(text) is None:
+        return text
     for pattern, mask in _PATTERNS:
         text = pattern.sub(mask, text)
     return _DIGITS.sub(_card, text)
@@ -94,6 +103,7 @@ class Redaction:
         return [self._value(value) for value in values]
 
 
+@lru_cache(maxsize=1024)
 def _is_private(name: str) -> bool:
     plain = re.sub(r"[^a-z0-9]", "", name.lower())
     return plain in _NAMES or any(part in plain for part in _PARTS)

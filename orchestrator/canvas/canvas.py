@@ -50,6 +50,8 @@ class Canvas:
             "task_id": str(task),
             "queue": state.lane,
             "shadow": f"{state.name}/{task.step}",
+            # The journal has every outcome; without this the sender subscribes to each result.
+            "ignore_result": True,
             # Every task carries its own: a callback on one of a chain is not called for another.
             "link_error": [fallback],
         }

@@ -36,7 +36,7 @@ class Decision:
 
         Only what changed: another branch's claim or lease must not be written over.
         """
-        before, after = self.before.encode(), self.after.encode()
+        before, after = self.before.encode(since=self.after), self.after.encode(since=self.before)
         changed = {k: v for k, v in after.items() if before.get(k) != v and k != "seq"}
         return changed, tuple(k for k in before if k not in after)
 

@@ -186,14 +186,20 @@ class State:
     def active(self) -> bool:
         return any(visit.phase in ACTIVE for visit in self.visits.values())
 
-    def encode(self) -> dict[str, str]:
-        """The journal's hash: scalars by name, ``s:<step>`` visits, ``j:<step>`` arrivals."""
+    def encode(self, *, since: State | None = None) -> dict[str, str]:
+        """The journal's hash: scalars by name, ``s:<step>`` visits, ``j:<step>`` arrivals.
+
+        ``since``: leave out the visits that this state has as well, whatever their number.
+        """
         plain = {}
         for name, short, default in _STATE_FIELDS:
             value = getattr(self, name)
             if value != default:
                 plain[short] = str(int(value)) if isinstance(value, bool) else str(value)
-        plain |= {f"s:{step}": visit.encode() for step, visit in self.visits.items()}
+        same = since.visits if since else {}
+        for step, visit in self.visits.items():
+            if same.get(step) is not visit:
+                plain[f"s:{step}"] = visit.encode()
         return plain | {f"j:{step}": " ".join(s) for step, s in self.arrivals.items()}
 
     @staticmethod
