@@ -1,4 +1,4 @@
-"""Decisions → Celery signatures: a chain for each segment, an error callback on every task.
+"""Decisions → Celery signatures: a chain for each segment, failure edges as error callbacks.
 
 Chains and callbacks are the fast way on, never the only one: the journal knows what is
 ready, and the timekeeper sends it again when a message is lost.
@@ -6,7 +6,6 @@ ready, and the timekeeper sends it again when a message is lost.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from celery import Celery, chain
@@ -42,20 +41,28 @@ class Canvas:
     def _segment(self, run: str, state: State, graph: Graph, first: TaskId) -> list[Any]:
         steps = graph.segment(first.step)
         rest = [TaskId(run, step, state.visited(step) + 1, 1) for step in steps[1:]]
-        fallback = self._app.signature(FALLBACK_TASK, queue=state.lane)
-        return [self._step(task, state, fallback) for task in (first, *rest)]
+        return [self._step(task, state, graph) for task in (first, *rest)]
 
-    def _step(self, task: TaskId, state: State, fallback: Any) -> Any:
-        options: Mapping[str, Any] = {
+    def _step(self, task: TaskId, state: State, graph: Graph) -> Any:
+        options: dict[str, Any] = {
             "task_id": str(task),
             "queue": state.lane,
             "shadow": f"{state.name}/{task.step}",
             # The journal has every outcome; without this the sender subscribes to each result.
             "ignore_result": True,
-            # Every task carries its own: a callback on one of a chain is not called for another.
-            "link_error": [fallback],
         }
+        if graph.steps[task.step].failure:
+            # Each task its own: a callback on one of a chain is not called for another.
+            options["link_error"] = [self._fallback(task, state)]
         return self._app.signature(STEP_TASK, args=task.args(), immutable=True, options=options)
+
+    def _fallback(self, task: TaskId, state: State) -> Any:
+        options = {
+            "task_id": f"{task}.fallback",
+            "queue": state.lane,
+            "shadow": f"{state.name}/{task.step} fallback",
+        }
+        return self._app.signature(FALLBACK_TASK, options=options)
 
     def announce(self, run: str, state: State) -> None:
         """A Celery result under the run's id, for any client that waits on it."""
@@ -69,9 +76,10 @@ class Canvas:
                 self._store(run, RunFailed(state.code), "FAILURE")
 
     def _store(self, run: str, result: object, state: str) -> None:
+        backend = self._app.backend
         try:
-            self._app.backend.store_result(run, result, state)
-        except OperationalError as error:
+            backend.store_result(run, result, state)
+        except (OperationalError, *backend.connection_errors) as error:
             raise JournalUnavailable("the result store cannot be reached") from error
 
     def backlog(self, lane: str) -> int:

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from celery import Celery
-from kombu import Connection
 
 from orchestrator.canvas.canvas import Canvas
 from orchestrator.canvas.messages import FALLBACK_TASK, STEP_TASK, VERSION, TaskId
@@ -79,8 +78,21 @@ def test_the_chains_next_visits_are_the_ones_that_will_be_entered(app: Celery) -
     assert chained(message)[0]["args"] == [VERSION, RUN, "b", 3, 1]
 
 
+def fallible(*names: str) -> Plan:
+    """Each step leads to the next, and on failure back to the first."""
+    rows = zip(names, [*names[1:], ""], strict=True)
+    back = plans.fork(plans.goto(names[0], 3))
+    return plans.plan(*(plans.step(n, plans.to(t) if t else (), back) for n, t in rows))
+
+
+def test_a_task_without_a_failure_edge_has_no_callback(app: Celery) -> None:
+    message = sent(app, plans.linear("a", "b"), "a")
+    assert message.payload[2]["errbacks"] is None
+    assert "link_error" not in chained(message)[0]["options"]
+
+
 def test_every_task_has_an_error_callback_of_its_own_in_the_runs_lane(app: Celery) -> None:
-    message = sent(app, plans.linear("a", "b", "c"), "a")
+    message = sent(app, fallible("a", "b", "c"), "a")
     first = message.payload[2]["errbacks"]
     found = [first, *(task["options"]["link_error"] for task in chained(message))]
     assert len(found) == 3
@@ -88,6 +100,7 @@ def test_every_task_has_an_error_callback_of_its_own_in_the_runs_lane(app: Celer
         (callback,) = callbacks
         assert callback["task"] == FALLBACK_TASK
         assert callback["options"]["queue"] == LANE
+        assert callback["options"]["task_id"].startswith(RUN), "found with the run's other tasks"
         # Called with the failed task's id alone: with more it would run inline in the worker.
         assert callback["args"] in ([], ())
         assert not callback["kwargs"]
@@ -162,7 +175,14 @@ def test_a_finished_run_leaves_a_result_under_its_id(
 ) -> None:
     flow = plans.linear("a")
     ended = State(
-        plan="d", name=flow.name, lane=LANE, accepted=1, end=end, ended=2, code=code, outbox="result"
+        plan="d",
+        name=flow.name,
+        lane=LANE,
+        accepted=1,
+        end=end,
+        ended=2,
+        code=code,
+        outbox="result",
     )
     run, canvas = f"{RUN}-{end}", Canvas(app)
     for _ in range(2):
@@ -185,11 +205,7 @@ def test_a_backlog_is_the_messages_that_wait(app: Celery) -> None:
         Canvas(app).send(f"{RUN}{number}", state(flow), Graph(flow, "d"), "a", 1, 1)
     assert Canvas(app).backlog(LANE) == 3
     with app.connection_for_read() as connection:
-        _empty(connection)
-
-
-def _empty(connection: Connection) -> None:
-    connection.SimpleQueue(LANE).clear()
+        connection.SimpleQueue(LANE).clear()
 
 
 def test_a_broker_that_cannot_be_reached_is_said_in_durazzos_words() -> None:
