@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Container
 from typing import Final, Protocol
 
+from orchestrator.canvas.messages import TaskId
 from orchestrator.engine.advance import Decision, advance
 from orchestrator.engine.state import Phase, State
 from orchestrator.journal.port import Committed, Journal
@@ -24,9 +25,7 @@ _CACHED_PLANS: Final = 256
 class Sender(Protocol):
     """The canvas, as the driver needs it."""
 
-    def send(
-        self, run: str, state: State, graph: Graph, step: str, visit: int, send: int
-    ) -> None: ...
+    def send(self, task: TaskId, state: State, graph: Graph) -> None: ...
 
     def announce(self, run: str, state: State) -> None: ...
 
@@ -79,11 +78,11 @@ class Driver:
         state = decision.after
         for step, visit in decision.entered:
             if (step, visit) not in carried:
-                self.send(run, state, step, visit, 1)
+                self.send(TaskId(run, step, visit), state)
         self.pay(run, state)
 
-    def send(self, run: str, state: State, step: str, visit: int, send: int) -> None:
-        self._sender.send(run, state, self._plans.graph(state.plan), step, visit, send)
+    def send(self, task: TaskId, state: State) -> None:
+        self._sender.send(task, state, self._plans.graph(state.plan))
 
     def send_entered(self, run: str, step: str, visit: int) -> int:
         """Send what the decision upon a failed visit entered: the error callback's whole work.
@@ -98,7 +97,7 @@ class Driver:
         for target, number in failed.entered:
             ready = state.visits.get(target)
             if ready and ready.number == number and ready.phase is Phase.READY:
-                self.send(run, state, target, number, ready.sends)
+                self.send(TaskId(run, target, number, ready.sends), state)
                 sent += 1
         return sent
 

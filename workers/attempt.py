@@ -44,6 +44,7 @@ from workers.credentials import Credentials
 from workers.http import Caller, rewrite
 from workers.judge import Judgement, judge
 from workers.render import FrozenRequest, render
+from workers.told import Said, Told, failed, told_of
 
 log = structlog.get_logger()
 
@@ -62,22 +63,6 @@ class Checkpoint(StrEnum):
     COMMITTED = "committed"  #: the journal knows, nothing was sent for what follows
     FOLLOWED = "followed"
     FALLBACK = "fallback"  #: in the error callback, before it sends
-
-
-class Said(StrEnum):
-    """What the task tells Celery."""
-
-    GO_ON = "go-on"  #: return None: the chain goes on
-    FAILED = "failed"  #: raise: the error callback; nothing in the document handles it
-    HANDLED = "handled"  #: raise under another name: the document has a way on
-    WAIT = "wait"  #: shown as a retry; the journal sends it when its time comes
-    IGNORE = "ignore"  #: the chain stops here
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    said: Said
-    code: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +131,9 @@ class Attempt:
             headers = self._credentials.authorize(request, held.profile)
         except RenderFailed as error:
             log.warning("request.not-rendered", run=ref.run, step=ref.step, problem=error.message)
-            return self._settle(held, Outcome(result=Result.FINAL, code=error.code), carried)
+            # An earlier send may have been executed: that this one cannot be made is no failure.
+            result = Result.UNKNOWN if held.visit.doubt else Result.FINAL
+            return self._settle(held, Outcome(result=result, code=error.code), carried)
         except CredentialMissing as error:
             log.error("credential.missing", run=ref.run, step=ref.step, problem=error.message)
             return self._settle(held, _operator(error), carried)
@@ -177,7 +164,7 @@ class Attempt:
             case Claimed.SUCCEEDED:
                 return Told(Said.GO_ON)
             case Claimed.FAILED if claim.state:
-                return _failed(claim.state.visits[ref.step])
+                return failed(claim.state.visits[ref.step])
             case Claimed.SETTLED:
                 self._driver.carry_on(ref.run)
                 return Told(Said.WAIT, claim.verdict)
@@ -212,6 +199,7 @@ class Attempt:
         headers: list[tuple[str, str]],
         carried: Container[tuple[str, int]],
     ) -> Told:
+        at = self._clock.monotonic_ms()
         begun = self._journal.begin(
             held.ref,
             held.visit.fence,
@@ -229,10 +217,11 @@ class Attempt:
             case Began.YES:
                 pass
         self._reached(Checkpoint.BEGUN, held.ref)
-        if not self._alive():
-            # Frozen since the last heartbeat: the lease may be another's by now.
+        held = _begun(held, begun, at)
+        if not self._alive() or self._now(held) >= begun.until:
+            # Stopped since the last heartbeat: the lease may be another's by now.
             return Told(Said.IGNORE, "lease-lost")
-        return self._call(_begun(held, begun, self._clock), request, headers, carried)
+        return self._call(held, request, headers, carried)
 
     def _call(
         self,
@@ -311,8 +300,8 @@ class Attempt:
             return Told(Said.IGNORE, "lease-lost")
         if committed is Committed.NEWS or decision is None:
             state = self._driver.carry_on(ref.run)
-            return _told(state.visits.get(ref.step) if state else None, ref)
-        told = _told(decision.after.visits[ref.step], ref)
+            return told_of(state.visits.get(ref.step) if state else None, ref)
+        told = told_of(decision.after.visits[ref.step], ref)
         by_callback = decision.entered if told.said is Said.HANDLED else ()
         by_chain = [v for v in decision.entered if v in carried] if told.said is Said.GO_ON else ()
         self._driver.follow(ref.run, decision, carried={*by_callback, *by_chain})
@@ -323,11 +312,11 @@ class Attempt:
         return held.now + self._clock.monotonic_ms() - held.at
 
 
-def _begun(held: Held, begun: Begun, clock: Clock) -> Held:
+def _begun(held: Held, begun: Begun, at: int) -> Held:
     """The journal's ``begun`` event, applied to what the lease holder knows."""
     fields: dict[str, Json] = {"s": held.ref.step, "a": begun.attempt, "u": begun.until}
     state = apply(held.state, Event(kind="begun", at=begun.now, fields=fields))
-    return replace(held, state=state, now=begun.now, at=clock.monotonic_ms())
+    return replace(held, state=state, now=begun.now, at=at)
 
 
 def _lost_answer() -> Outcome:
@@ -354,27 +343,6 @@ def _pause(profile: Profile, outcome: Outcome) -> tuple[str, int] | None:
     if outcome.result is not Result.OPERATOR or not outcome.status or not profile.limits:
         return None
     return f"{profile.name}/{profile.limits[0].name}", outcome.delay
-
-
-def _told(visit: Visit | None, ref: Ref) -> Told:
-    """What a settled visit means to the task that drove it."""
-    if visit is None or visit.number != ref.visit:
-        return Told(Said.WAIT, "retry")
-    match visit.phase:
-        case "succeeded":
-            return Told(Said.GO_ON)
-        case "failed":
-            return _failed(visit)
-        case "waiting" | "ready" | "settled":
-            return Told(Said.WAIT, visit.code or visit.phase)
-        case "unknown":
-            return Told(Said.WAIT, "unknown")
-        case phase:
-            return Told(Said.IGNORE, phase)
-
-
-def _failed(visit: Visit) -> Told:
-    return Told(Said.HANDLED if visit.next else Said.FAILED, visit.code or "failed")
 
 
 def _log(held: Held, outcome: Outcome, committed: Committed, now: int) -> None:

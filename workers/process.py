@@ -13,12 +13,13 @@ import structlog
 from orchestrator.errors import DurazzoError
 from orchestrator.journal.port import Ref
 from orchestrator.wiring import Wiring
-from workers.attempt import Attempt, Checkpoint, Said, Told
+from workers.attempt import Attempt, Checkpoint
 from workers.credentials import Credentials
 from workers.http import Caller
 from workers.logs import redaction
 from workers.pulse import TICK_EVERY, Pulse
 from workers.timekeeper import Timekeeper
+from workers.told import Said, Told
 
 log = structlog.get_logger()
 

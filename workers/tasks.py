@@ -17,8 +17,8 @@ from celery.exceptions import Ignore, Retry
 from orchestrator.canvas.messages import FALLBACK_TASK, STEP_TASK, VERSION, TaskId
 from orchestrator.errors import JournalUnavailable
 from orchestrator.journal.port import Ref
-from workers.attempt import Said, Told
 from workers.process import Process
+from workers.told import Said, Told
 
 log = structlog.get_logger()
 

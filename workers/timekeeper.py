@@ -11,10 +11,12 @@ from typing import Final, Protocol
 
 import structlog
 
+from orchestrator.canvas.messages import TaskId
 from orchestrator.driver import Driver, Plans
 from orchestrator.engine.advance import advance
 from orchestrator.engine.recovery import Lane, abandoned, next_check, patience
 from orchestrator.engine.state import Phase, State
+from orchestrator.errors import JournalUnavailable
 from orchestrator.journal.port import Due, Journal, Ref, Tick
 
 log = structlog.get_logger()
@@ -62,7 +64,13 @@ class Timekeeper:
         tick = self._journal.tick(self._me, lease_ms=LEADER_LEASE, limit=BATCH)
         work = _Round(tick=tick, queues=self._queues)
         for due in tick.due:
-            self._look(due, work)
+            try:
+                self._look(due, work)
+            except JournalUnavailable:
+                raise
+            except Exception as error:  # noqa: BLE001  one run that is broken stops no other
+                kind = type(error).__name__
+                log.error("run.not-carried-on", run=due.run, error=kind)
         if work.later:
             self._journal.postpone(work.later)
         return len(tick.due) >= BATCH
@@ -78,7 +86,7 @@ class Timekeeper:
             send = self._journal.mark_sent(ref, visit, patience_ms=patience(visit.sends + 1))
             if send is not None:
                 log.info("segment.sent-again", run=due.run, step=step, was=visit.phase, send=send)
-                self._driver.send(due.run, due.state, step, visit.number, send)
+                self._driver.send(TaskId(due.run, step, visit.number, send), due.state)
         if not found:
             work.later[due.run] = (due.state.seq, next_check(due.state, now) or now)
 

@@ -17,8 +17,8 @@ from orchestrator.journal.port import Ref
 from orchestrator.service import submit
 from workers import attempt as attempt_module
 from workers import logs
-from workers.attempt import Said
 from workers.process import Process, build
+from workers.told import Said
 
 _LANE: Final = "anatomy"
 

@@ -26,21 +26,20 @@ class Canvas:
     def __init__(self, app: Celery) -> None:
         self._app = app
 
-    def send(self, run: str, state: State, graph: Graph, step: str, visit: int, send: int) -> None:
+    def send(self, task: TaskId, state: State, graph: Graph) -> None:
         """Send the segment that begins with this visit, in the run's lane.
 
-        ``send``: the number of this send of the visit, so that every message has its own id.
         Raises JournalUnavailable when the broker cannot be reached.
         """
-        signatures = self._segment(run, state, graph, TaskId(run, step, visit, send))
+        signatures = self._segment(task, state, graph)
         try:
             chain(*signatures).apply_async() if len(signatures) > 1 else signatures[0].apply_async()
         except OperationalError as error:
             raise JournalUnavailable("the broker cannot be reached") from error
 
-    def _segment(self, run: str, state: State, graph: Graph, first: TaskId) -> list[Any]:
+    def _segment(self, first: TaskId, state: State, graph: Graph) -> list[Any]:
         steps = graph.segment(first.step)
-        rest = [TaskId(run, step, state.visited(step) + 1, 1) for step in steps[1:]]
+        rest = [TaskId(first.run, step, state.visited(step) + 1, 1) for step in steps[1:]]
         return [self._step(task, state, graph) for task in (first, *rest)]
 
     def _step(self, task: TaskId, state: State, graph: Graph) -> Any:

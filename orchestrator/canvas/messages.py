@@ -18,7 +18,8 @@ class TaskId:
     run: str
     step: str
     visit: int
-    send: int
+    #: Number of this send of the visit, from 1: every message has its own id.
+    send: int = 1
 
     def __str__(self) -> str:
         return f"{self.run}.{self.step}.{self.visit}.{self.send}"

@@ -208,7 +208,9 @@ class _Desk:
 
     def _complete(self) -> str | None:
         waiting = [j.id for j in self.graph.joins if self._may_enter(j.id)]
-        live = {step for step, v in self.state.visits.items() if v.phase in ACTIVE | {Phase.UNKNOWN}}
+        live = {
+            step for step, v in self.state.visits.items() if v.phase in ACTIVE | {Phase.UNKNOWN}
+        }
         tokens = live | {*self.state.arrivals}
         for target in waiting:
             absent = {*self.graph.steps[target].awaits} - {*self.state.arrivals[target]}

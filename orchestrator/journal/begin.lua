@@ -2,7 +2,7 @@
 --      (id, step, visit, fence, lease_ms, check_ms, frozen, interval_us, burst, …)
 -- limit …: one hash per scope, with an (interval_us, burst) pair each, in order.
 -- frozen: the sealed request of the visit's first attempt, '' when it is already there.
--- Atomic: fence checked, a token of every scope taken (or reserved) or of none, the request
+-- Atomic: fence and lease checked, a token of every scope taken (or reserved) or of none, the request
 -- frozen, the attempt counted: after this the provider may be called once.
 -- Returns {verdict, now, attempt, first, until}.
 local run, log, data, due = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
@@ -10,7 +10,8 @@ local id, step, number, fence = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(AR
 local us, now = clock(KEYS[5])
 
 local visit = visit_of(run, step)
-if not visit or visit.n ~= number or visit.f ~= fence or visit.p ~= 'held' then
+if not visit or visit.n ~= number or visit.f ~= fence or visit.p ~= 'held'
+   or visit.u <= now then
   return {'lost', now, 0, 0, 0}
 end
 local head = redis.call('HMGET', run, 'ending', 'paused')

@@ -4,13 +4,13 @@
 -- Reads plan:<digest> (which data the step reads) and writes lane:<lane>: same node, by prefix.
 -- A visit is free when it is ready, when its wait is over, or when its lease died with its
 -- worker; in the last case a call may have been executed, and `d` (doubt) says so from now on.
--- Returns {verdict, now, control hash, {data field, value, …}, in_doubt}.
+-- Returns {verdict, now, control hash, {data field, value, …}}.
 local run, log, data, due = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local id, step, number, worker = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local _, now = clock(KEYS[6])
 
-local function answer(verdict, fields, doubt)
-  return {verdict, now, redis.call('HGETALL', run), fields or {}, doubt or 0}
+local function answer(verdict, fields)
+  return {verdict, now, redis.call('HGETALL', run), fields or {}}
 end
 
 local function dead(visit)
@@ -19,7 +19,7 @@ local function dead(visit)
 end
 
 local head = redis.call('HMGET', run, 'end', 'ending', 'paused', 'plan', 'lane')
-if not head[4] then return {'absent', now, {}, {}, 0} end
+if not head[4] then return {'absent', now, {}, {}} end
 if head[1] then return answer('finished') end
 
 local visit = visit_of(run, step)
@@ -37,18 +37,14 @@ if head[2] and not in_flight then return answer('stale') end
 -- A dead lease is taken over all the same: what its call came to must land.
 if head[3] == '1' and not in_flight then return answer('paused') end
 
-local doubt = 0
-if phase == 'calling' then
-  doubt = 1
-  visit.d = 1
-end
+if phase == 'calling' then visit.d = 1 end
 local sent = visit.s or 0
 visit.p, visit.f, visit.w, visit.u = 'held', (visit.f or 0) + 1, worker, now + tonumber(ARGV[5])
 put_visit(run, step, visit)
 redis.call('HINCRBY', run, 'seq', 1)
 redis.call('RPUSH', log, '{"e":"claimed","t":' .. int(now) .. ',"s":' .. quoted(step)
   .. ',"n":' .. int(number) .. ',"f":' .. int(visit.f) .. ',"w":' .. quoted(worker)
-  .. ',"u":' .. int(visit.u) .. (doubt == 1 and ',"d":1' or '') .. '}')
+  .. ',"u":' .. int(visit.u) .. (phase == 'calling' and ',"d":1' or '') .. '}')
 
 check_by(due, id, now, now + tonumber(ARGV[6]))
 local lane = ARGV[8] .. head[5]
@@ -70,4 +66,4 @@ if #names > 0 then
     end
   end
 end
-return answer('claimed', fields, doubt)
+return answer('claimed', fields)

@@ -53,8 +53,6 @@ class Claim:
     outputs: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
     #: The request as it was frozen at this visit's first attempt.
     frozen: bytes | None = None
-    #: The lease was taken from a worker that died in the middle of a call.
-    in_doubt: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,7 +170,10 @@ class Journal(Protocol):
     def commit(
         self, ref: Ref, fence: int, settlement: Settlement, decision: Decision | None
     ) -> Committed:
-        """The outcome lands whenever the fence holds; the decision only on the seq it was made on."""
+        """The outcome lands whenever the fence holds; the decision only on the seq it was made on.
+
+        Returns NEWS when the outcome alone did.
+        """
         ...
 
     def decide(self, run: str, decision: Decision) -> Committed: ...

@@ -100,7 +100,7 @@ class RedisJournal:
 
     def claim(self, ref: Ref, worker: str) -> Claim:
         k = self._keys
-        verdict, now, plain, fields, doubt = self._call(
+        verdict, now, plain, fields = self._call(
             "claim",
             [*self._run_keys(ref.run), k.due, k.workers, k.clock],
             [ref.run, ref.step, ref.visit, worker, HOLD, LEASE_CHECK, k.plan(""), k.lane("")],
@@ -115,7 +115,6 @@ class RedisJournal:
             outputs={
                 name[2:]: self._json(sealed, f"{ref.run}:{name}") for name, sealed in values.items()
             },
-            in_doubt=bool(doubt),
         )
 
     def begin(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Set as AbstractSet
 from functools import cached_property
 
 from orchestrator.plan.model import Goto, Plan, Step
@@ -37,7 +37,7 @@ class Graph:
             found.append(following)
         return tuple(found)
 
-    def leads(self, source: str, targets: Set[str], *, around: str) -> bool:
+    def leads(self, source: str, targets: AbstractSet[str], *, around: str) -> bool:
         """Whether some target can still follow on ``source``, or is it, without ``around``."""
         found, frontier = {source}, [source]
         while frontier:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import jsonschema_rs
 
+from orchestrator.canvas.messages import TaskId
 from orchestrator.clock import sortable_id
 from orchestrator.engine import events
 from orchestrator.errors import InputsRefused, JournalUnavailable, RunKeyConflict
@@ -103,7 +104,7 @@ def _send_first(core: Core, new: NewRun, at: int) -> None:
     state = events.begin(event)
     try:
         for step, visit in state.visits.items():
-            core.driver.send(new.run, state, step, visit.number, visit.sends)
+            core.driver.send(TaskId(new.run, step, visit.number), state)
     except JournalUnavailable:
         # Accepted and in the due-set: the timekeeper sends what this process could not.
         return

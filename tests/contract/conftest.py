@@ -62,7 +62,7 @@ class World:
     def everything(self) -> list[bytes]:
         """Every key and every value in Redis."""
         found: list[bytes] = []
-        for key in self.client.keys():
+        for key in self.client.scan_iter():
             found.append(key)
             match self.client.type(key):
                 case b"hash":

@@ -11,7 +11,8 @@ from tests.fakes import plans
 from tests.fakes.journal import Lease, take
 
 A1 = Ref("run-1", "a", 1)
-SLOW = Limit(scope="p/account", per_second=1, burst=1)
+#: 100 s a call: however slow the test runs, its own time counts for nothing.
+SLOW = Limit(scope="p/account", per_second=0.01, burst=1)
 
 
 def leased(world: World, run: str = "run-1") -> Lease:
@@ -116,28 +117,28 @@ def began(world: World, number: int, limits: list[Limit]) -> tuple[Began, int]:
 
 def test_the_first_call_of_all_goes_at_once_also_with_a_burst_of_one(world: World) -> None:
     for number in range(5):
-        limit = Limit(scope=f"p/{number}", per_second=1, burst=1)
+        limit = Limit(scope=f"p/{number}", per_second=0.01, burst=1)
         assert began(world, number, [limit])[0] is Began.YES
 
 
 def test_a_burst_goes_at_once_and_the_rest_at_the_rate(world: World) -> None:
-    limit = Limit(scope="p/account", per_second=10, burst=3)
+    limit = Limit(scope="p/account", per_second=0.01, burst=3)
     found = [began(world, number, [limit]) for number in range(7)]
     assert [verdict for verdict, _ in found] == [Began.YES] * 3 + [Began.LIMITED] * 4
     waits = [wait for verdict, wait in found if verdict is Began.LIMITED]
-    # Each has a turn of its own, 100 ms after the last; scripts take their own few ms.
+    # Each has a turn of its own, 100 s after the last; scripts take their own few ms.
     assert waits == sorted(waits)
     for place, wait in enumerate(waits, 1):
-        assert 100 * place - 90 < wait <= 100 * place
+        assert 100_000 * place - 90_000 < wait <= 100_000 * place
 
 
 def test_the_rate_holds_over_time(world: World) -> None:
-    limit = Limit(scope="p/account", per_second=10, burst=2)
+    limit = Limit(scope="p/account", per_second=0.01, burst=2)
     started = 0
     for number in range(20):
-        world.advance(50)
+        world.advance(50_000)
         started += began(world, number, [limit])[0] is Began.YES
-    # A second at 10 a second, and the burst; what was reserved counts as well.
+    # Ten intervals, and the burst; what was reserved counts as well.
     assert 2 <= started <= 12
 
 
@@ -146,12 +147,12 @@ def test_a_call_that_must_wait_has_its_turn_and_sends_nothing(world: World) -> N
     lease = leased(world)
     begun = lease.begin(limits=[SLOW])
     assert begun.verdict is Began.LIMITED
-    assert 0 < begun.until - begun.now <= 1_000
+    assert 0 < begun.until - begun.now <= 100_000
     state = world.journal.read("run-1")
     assert state is not None
     visit = state.visits["a"]
     assert (visit.phase, visit.attempts, visit.until) == (Phase.WAITING, 0, begun.until)
-    assert (world.due() or 0) <= 1_000
+    assert (world.due() or 0) <= 100_000
     assert world.journal.claim(A1, "w1").verdict is Claimed.WAITING
 
 
@@ -187,12 +188,12 @@ def test_a_turn_is_good_for_one_attempt(world: World) -> None:
 
 def test_of_several_limits_all_are_paid_or_none(world: World) -> None:
     wide = Limit(scope="p/account", per_second=100, burst=100)
-    narrow = Limit(scope="p/create", per_second=1, burst=1)
+    narrow = Limit(scope="p/create", per_second=0.01, burst=1)
     assert began(world, 1, [wide, narrow])[0] is Began.YES
     world.journal.heartbeat("w1", ttl_ms=60_000)
     verdict, wait = began(world, 2, [wide, narrow])
     assert verdict is Began.LIMITED
-    assert 0 < wait <= 1_000
+    assert 0 < wait <= 100_000
     # A pause of one scope is the other's as well: nothing is taken.
     before = world.client.hget(world.keys.limit(wide.scope), "tat")
     world.client.hset(world.keys.limit(narrow.scope), "until", world.journal.now() + 60_000)
@@ -202,7 +203,7 @@ def test_of_several_limits_all_are_paid_or_none(world: World) -> None:
 
 def test_scopes_are_apart(world: World) -> None:
     assert began(world, 1, [SLOW])[0] is Began.YES
-    other = Limit(scope="p/other", per_second=1, burst=1)
+    other = Limit(scope="p/other", per_second=0.01, burst=1)
     assert began(world, 2, [other])[0] is Began.YES
 
 

@@ -28,7 +28,7 @@ def test_a_ready_visit_is_claimed_with_a_fence_and_a_lease(world: World) -> None
     visit = claim.state.visits["a"]
     assert (visit.phase, visit.fence, visit.worker) == (Phase.HELD, 1, "w1")
     assert visit.until == claim.now + HOLD
-    assert not claim.in_doubt
+    assert not visit.doubt
     assert claim.frozen is None
     due = world.due()
     assert due is not None
@@ -66,11 +66,11 @@ def test_an_old_visit_is_stale_once_the_step_was_entered_again(world: World) -> 
 
 def test_a_workers_death_frees_its_lease(world: World) -> None:
     world.accept(plans.linear("a"))
-    world.journal.heartbeat("w1", ttl_ms=6_000)
+    world.journal.heartbeat("w1", ttl_ms=25_000)
     world.journal.claim(A1, "w1")
-    world.advance(5_900)
+    world.advance(20_000)
     assert world.journal.claim(A1, "w2").verdict is Claimed.BUSY
-    world.advance(200)
+    world.advance(5_000)
     claim = world.journal.claim(A1, "w2")
     assert claim.verdict is Claimed.YES
     assert claim.state is not None
@@ -105,7 +105,6 @@ def test_a_call_taken_over_is_in_doubt_and_brings_its_frozen_request(world: Worl
     world.journal.retire("w1")
     claim = world.journal.claim(A1, "w2")
     assert claim.verdict is Claimed.YES
-    assert claim.in_doubt
     assert claim.frozen == b"the request"
     assert claim.state is not None
     assert claim.state.visits["a"].doubt == 1
@@ -116,7 +115,6 @@ def test_a_mere_hold_taken_over_is_in_no_doubt(world: World) -> None:
     world.take(graph, "a")
     world.journal.retire("w1")
     claim = world.journal.claim(A1, "w2")
-    assert not claim.in_doubt
     assert claim.state is not None
     assert claim.state.visits["a"].doubt == 0
 
@@ -175,7 +173,8 @@ def test_a_dead_call_of_a_cancelled_run_can_be_taken_over_and_landed(
     world.journal.retire("w1")
     claim = world.journal.claim(A1, "w2")
     assert claim.verdict is Claimed.YES
-    assert claim.in_doubt
+    assert claim.state is not None
+    assert claim.state.visits["a"].doubt == 1
 
 
 @pytest.mark.parametrize(
@@ -239,7 +238,9 @@ def test_only_one_of_many_claims_is_given(world: World) -> None:
 
 def reading() -> HttpCall:
     words = Text((Input("order"), Output("a", "id")))
-    return HttpCall(provider="p", method="GET", server="https://x.test", path=(Constant("/"), words))
+    return HttpCall(
+        provider="p", method="GET", server="https://x.test", path=(Constant("/"), words)
+    )
 
 
 def test_a_claim_brings_back_only_what_its_step_reads(world: World) -> None:

@@ -1,4 +1,4 @@
-"""commit: the outcome lands whenever the fence holds; the decision only on the seq it was made on."""
+"""commit: the outcome lands whenever the fence holds; the decision on its own seq only."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def test_nothing_of_a_run_can_be_read_in_redis(world: World) -> None:
 
 def test_every_key_is_under_one_prefix_with_braces(world: World) -> None:
     secret_run(world)
-    assert all(key.startswith(b"{durazzo}:") for key in world.client.keys())
+    assert all(key.startswith(b"{durazzo}:") for key in world.client.scan_iter())
 
 
 def test_two_journals_on_one_server_do_not_see_each_other(world: World) -> None:
@@ -75,7 +75,9 @@ def test_a_value_moved_to_another_run_does_not_open(world: World, field: str) ->
     value = world.client.hget(world.keys.data("run-1"), field)
     world.client.hset(world.keys.data("run-2"), field, value)
     with pytest.raises(SealBroken):
-        world.journal.inputs("run-2") if field == "inputs" else world.journal.outputs("run-2", ["a"])
+        world.journal.inputs("run-2") if field == "inputs" else world.journal.outputs(
+            "run-2", ["a"]
+        )
 
 
 def test_a_value_moved_to_another_field_does_not_open(world: World) -> None:

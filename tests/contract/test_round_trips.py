@@ -18,18 +18,19 @@ from tests.fakes import plans
 from tests.fakes.clock import ManualClock, SeededEntropy
 from tests.fakes.provider import Provider
 from tests.fakes.world import SECRETS, Broker
-from workers.attempt import Attempt, Said
+from workers.attempt import Attempt
 from workers.credentials import Credentials
+from workers.told import Said
 
 
-class CountingRedis(fakeredis.FakeRedis):  # type: ignore[misc]
+class CountingRedis(fakeredis.FakeRedis):
     """Notes each round trip: one command, or one pipeline."""
 
     trips: list[str]
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
         self.trips.append(str(args[0]))
-        return super().execute_command(*args, **options)
+        return super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
 
     def pipeline(self, *args: Any, **options: Any) -> Any:
         self.trips.append("PIPELINE")

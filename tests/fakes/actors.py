@@ -36,6 +36,7 @@ class Actor:
         self._work = work
         self._passes: int | None = None
         self._kill = False
+        self._started = False
         self._go = threading.Semaphore(0)
         self._back = threading.Semaphore(0)
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -52,7 +53,8 @@ class Actor:
         assert not self.done
         self._passes = None if fate == "end" else passes
         self._kill = fate == "crash"
-        if self.at == "start" and not self._thread.is_alive():
+        if not self._started:
+            self._started = True
             self._thread.start()
         self._go.release()
         self._back.acquire()
@@ -61,7 +63,7 @@ class Actor:
 
     def crash(self) -> None:
         """Die where it stands."""
-        if self.at == "start" and not self._thread.is_alive():
+        if not self._started:
             self.at = ""
             self.crashed = True
             return
@@ -79,7 +81,10 @@ class Actor:
             raise Crashed
         self._back.release()
         self._go.acquire()
-        # Woken to die, it dies here; woken to go on, it goes past this place for free.
+        self._woken()
+
+    def _woken(self) -> None:
+        """Woken to die at once, it dies here; woken to go on, it goes past this place for free."""
         if self._kill and self._passes == 0:
             raise Crashed
 

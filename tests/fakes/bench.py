@@ -127,7 +127,6 @@ class Bench:
     def ready(self) -> set[str]:
         return {step for step, v in self.state.visits.items() if v.phase is Phase.READY}
 
-    @property
     def status(self) -> Status:
         return self.state.status
 

@@ -60,9 +60,7 @@ class CheckedJournal:
         frozen: bytes | None,
         limits: Sequence[Limit],
     ) -> Begun:
-        begun = self.inner.begin(
-            ref, fence, deadline_ms=deadline_ms, frozen=frozen, limits=limits
-        )
+        begun = self.inner.begin(ref, fence, deadline_ms=deadline_ms, frozen=frozen, limits=limits)
         check_fold(self.inner, ref.run)
         return begun
 

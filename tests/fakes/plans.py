@@ -73,6 +73,7 @@ def step(
     success: Sequence[Choice] = (),
     failure: Sequence[Choice] = (),
     awaits: Iterable[str] = (),
+    *,
     call: HttpCall | None = None,
     outputs: Iterable[tuple[str, Node]] = (),
     criteria: Iterable[Node] = (),
@@ -171,7 +172,7 @@ def text(
             encoding="form-repeat", content_type="application/x-www-form-urlencoded", value=form
         ),
     )  # fmt: skip
-    return step(name, success, failure, awaits, call, (("sid", ResponseBody("/sid")),))
+    return step(name, success, failure, awaits, call=call, outputs=(("sid", ResponseBody("/sid")),))
 
 
 def charge_and_text() -> Plan:

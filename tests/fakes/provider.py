@@ -6,8 +6,9 @@ intent that the test notes beside each call.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 from urllib.parse import parse_qs
 
@@ -38,6 +39,13 @@ WEATHERS: tuple[Weather, ...] = Weather.__args__  # type: ignore[attr-defined]
 KEY_LIFE = 24 * 3_600_000
 #: What the network still holds of a call is gone after this. ms.
 NETWORK_LIFE = 3_600_000
+#: Answers that leave no trace in the books.
+_PLAIN: dict[str, tuple[int, dict[str, Json]]] = {
+    "500": (500, {}),
+    "429": (429, {"code": 20429}),
+    "401": (401, {"code": 20003}),
+    "409": (409, {"error": {"code": "idempotency_key_in_use"}}),
+}
 _SURELY_NOT = frozenset({"refused", "429", "declined", "401"})
 
 
@@ -76,8 +84,8 @@ class Provider:
     charges: list[Effect] = field(default_factory=list)
     texts: list[Effect] = field(default_factory=list)
     sent: list[Sent] = field(default_factory=list)
-    #: Requests that are still on their way, with the time they left.
-    network: list[tuple[int, FrozenRequest]] = field(default_factory=list)
+    #: What may still happen: requests on their way, payments that a customer has yet to confirm.
+    network: list[Callable[[], None]] = field(default_factory=list)
     #: Keys that came with other bytes than before.
     changed: list[str] = field(default_factory=list)
     _saved: dict[str, _Saved] = field(default_factory=dict)
@@ -113,27 +121,22 @@ class Provider:
             case "refused":
                 return NoAnswer(stage="not-sent", reason="connect-failed")
             case "dropped-before":
-                return NoAnswer(stage="sent", reason="reset")
+                pass
             case "late":
-                self.network.append((self.clock.now, request))
-                return NoAnswer(stage="sent", reason="timeout")
+                self.network.append(partial(self._arrived, self.clock.now, request))
             case "dropped-after":
                 self._execute(request, weather)
-                return NoAnswer(stage="sent", reason="reset")
-            case "500":
-                return _json(500, {})
-            case "429":
-                return _json(429, {"code": 20429})
-            case "401":
-                return _json(401, {"code": 20003})
-            case "409":
-                return _json(409, {"error": {"code": "idempotency_key_in_use"}})
+            case _ if weather in _PLAIN:
+                return _json(*_PLAIN[weather])
             case _:
                 return self._execute(request, weather)
+        return NoAnswer(stage="sent", reason="reset")
 
     def arrive(self, index: int) -> None:
-        """A request that everybody had given up arrives all the same."""
-        left, request = self.network.pop(index)
+        """What everybody had given up happens all the same."""
+        self.network.pop(index)()
+
+    def _arrived(self, left: int, request: FrozenRequest) -> None:
         if self.clock.now - left <= NETWORK_LIFE:
             self._execute(request, "answer")
 
@@ -155,20 +158,17 @@ class Provider:
         body = request.body or b""
         form = parse_qs(body.decode())
         run, step = form["metadata[reference]"][0], form["metadata[step]"][0]
-        charge = f"pi_{len(self.charges)}"
+        charge = Effect(run, step, key, self.clock.now, f"pi_{len(self._saved)}")
         if weather == "declined":
             error: dict[str, Json] = {"error": {"code": "card_declined", "type": "card_error"}}
             return _Saved(self.clock.now, body, 402, error)
         if weather == "pending":
-            waits: dict[str, Json] = {
-                "object": "payment_intent", "id": charge, "status": "requires_action"
-            }  # fmt: skip
-            return _Saved(self.clock.now, body, 200, waits)
-        self.charges.append(Effect(run, step, key, self.clock.now, charge))
+            self.network.append(partial(self.charges.append, charge))
+            return _Saved(self.clock.now, body, 200, _intent(charge.id, "requires_action"))
+        self.charges.append(charge)
         if weather == "500-after":
             return _Saved(self.clock.now, body, 500, {})
-        paid: dict[str, Json] = {"object": "payment_intent", "id": charge, "status": "succeeded"}
-        return _Saved(self.clock.now, body, 200, paid)
+        return _Saved(self.clock.now, body, 200, _intent(charge.id, "succeeded"))
 
     def _text(self, request: FrozenRequest, weather: Weather) -> Answer:
         if weather == "declined":
@@ -179,6 +179,10 @@ class Provider:
         if weather == "500-after":
             return _json(500, {})
         return _json(201, {"sid": sid, "status": "queued"})
+
+
+def _intent(name: str, status: str) -> dict[str, Json]:
+    return {"object": "payment_intent", "id": name, "status": status}
 
 
 def _header(request: FrozenRequest, name: str) -> str:

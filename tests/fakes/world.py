@@ -42,9 +42,10 @@ from tests.fakes.journal import check_fold
 from tests.fakes.plans import new_run
 from tests.fakes.provider import Effect, Provider, Weather
 from tests.fakes.servers import fake_redis
-from workers.attempt import Attempt, Checkpoint, Said, Told
+from workers.attempt import Attempt, Checkpoint
 from workers.credentials import Credentials
 from workers.timekeeper import Timekeeper
+from workers.told import Said, Told
 
 SECRETS = {
     "STRIPE_SECRET_KEY": "sk_test_x",
@@ -173,12 +174,12 @@ class Broker:
         if message not in self.ever:
             self.ever.append(message)
 
-    def send(self, run: str, state: State, graph: Graph, step: str, visit: int, send: int) -> None:
+    def send(self, task: TaskId, state: State, graph: Graph) -> None:
         """As ``Canvas.send``."""
         pause("send")
-        rest = graph.segment(step)[1:]
-        tasks = (TaskId(run, s, state.visited(s) + 1, 1) for s in rest)
-        self.put(Message("step", (TaskId(run, step, visit, send), *tasks)))
+        rest = graph.segment(task.step)[1:]
+        tasks = (TaskId(task.run, s, state.visited(s) + 1, 1) for s in rest)
+        self.put(Message("step", (task, *tasks)))
 
     def announce(self, run: str, state: State) -> None:
         pause("announce")
@@ -204,7 +205,7 @@ class Worker:
             plans=plans,
             driver=self.driver,
             profiles=load_profiles(),
-            credentials=Credentials(SECRETS),
+            credentials=Credentials(world.secrets),
             caller=world.provider,  # type: ignore[arg-type]
             servers={},
             clock=world.clock,
@@ -238,6 +239,7 @@ class World:
         self.client = self._stack.enter_context(fake_redis(self.clock))
         self.raw = RedisJournal(self.client, NoSeal())
         self.journal = StoppingJournal(self.raw)
+        self.secrets = dict(SECRETS)
         self.broker = Broker()
         self.provider = Provider(self.clock)
         self.runs: dict[str, Plan] = {}
@@ -272,7 +274,7 @@ class World:
             state = self.state(run)
             graph = Graph(flow, codec.digest(new.plan))
             for step in flow.starts:
-                self.broker.send(run, state, graph, step, 1, 1)
+                self.broker.send(TaskId(run, step, 1), state, graph)
         return run
 
     def control(self, run: str, kind: str, fate: Fate = "end", passes: int = 0) -> None:
@@ -335,9 +337,7 @@ class World:
         self._start(actor, fate, passes)
         return actor
 
-    def _start(
-        self, actor: Actor, fate: Fate, passes: int, weather: Weather = "answer"
-    ) -> None:
+    def _start(self, actor: Actor, fate: Fate, passes: int, weather: Weather = "answer") -> None:
         self.provider.weather = weather
         actor.go(fate, passes)
         if not actor.done:

@@ -63,7 +63,7 @@ def test_undisturbed_each_flow_does_its_work_once(name: str) -> None:
         drive(found, run, [], [])
         assert found.state(run).status is Status.SUCCEEDED
         assert found.broker.announced == {run: {"succeeded"}}
-        steps = [step for step in found.effects(run)]
+        steps = found.effects(run)
         assert len(steps) == len(set(steps)) >= 2
 
 
@@ -86,8 +86,8 @@ def test_killed_once_at_every_place_a_flow_ends_right(name: str, weather: list[W
 @pytest.mark.parametrize("sky", ["answer", "dropped-after"])
 def test_killed_twice_at_every_two_places_of_a_charge_and_its_text(sky: Weather) -> None:
     """The second death finds what the first left: a doubt must outlive both."""
-    for first in range(0, 16):
-        for second in range(0, 8):
+    for first in range(16):
+        for second in range(8):
             with world() as found:
                 run = found.submit(plans.charge_and_text())
                 drive(found, run, [first, second], [sky])

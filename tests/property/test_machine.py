@@ -1,4 +1,4 @@
-"""Runs × crashes × lost, doubled and late messages × lost leases × clock jumps × controls.
+"""Runs by crashes, lost, doubled and late messages, lost leases, clock jumps and controls.
 
 The invariants read the provider's ledger, not durazzo's own belief (``World.check``): one
 charge and one text at most for an intent, no text sent again after one that may have gone out,
@@ -45,18 +45,16 @@ FATES = st.one_of(
     st.tuples(st.just("stop"), st.integers(0, 8)),
     st.tuples(st.just("crash"), st.integers(0, 8)),
 )
-SPANS = st.sampled_from(
-    [
-        100,
-        1_000,
-        5_000,
-        7_000,  # a heartbeat's life
-        31_000,  # a hold's end
-        90_000,  # a call's lease
-        3_600_000,
-        90_000_000,  # 25 h: Stripe has forgotten its keys
-    ]
-)
+SPANS = st.sampled_from([
+    100,
+    1_000,
+    5_000,
+    7_000,  # a heartbeat's life
+    31_000,  # a hold's end
+    90_000,  # a call's lease
+    3_600_000,
+    90_000_000,  # 25 h: Stripe has forgotten its keys
+])
 STORM = st.lists(st.tuples(FATES, SKIES), min_size=1, max_size=8)
 
 
@@ -173,6 +171,7 @@ class Durazzo(RuleBasedStateMachine):
     )  # fmt: skip
     def overtaken(
         self,
+        *,
         passes: int,
         asleep: bool,
         span: int,

@@ -35,7 +35,7 @@ def state(flow: Plan, **visits: Visit) -> State:
 
 def sent(app: Celery, flow: Plan, step: str, visit: int = 1, send: int = 1, **known: Visit) -> Any:
     """The message that the broker holds, after ``Canvas.send``."""
-    Canvas(app).send(RUN, state(flow, **known), Graph(flow, "d"), step, visit, send)
+    Canvas(app).send(TaskId(RUN, step, visit, send), state(flow, **known), Graph(flow, "d"))
     with app.connection_for_read() as connection:
         message = connection.SimpleQueue(LANE).get(block=False)
         message.ack()
@@ -202,7 +202,7 @@ def test_a_lane_that_nobody_has_used_has_no_backlog(app: Celery) -> None:
 def test_a_backlog_is_the_messages_that_wait(app: Celery) -> None:
     flow = plans.linear("a")
     for number in range(3):
-        Canvas(app).send(f"{RUN}{number}", state(flow), Graph(flow, "d"), "a", 1, 1)
+        Canvas(app).send(TaskId(f"{RUN}{number}", "a", 1), state(flow), Graph(flow, "d"))
     assert Canvas(app).backlog(LANE) == 3
     with app.connection_for_read() as connection:
         connection.SimpleQueue(LANE).clear()
@@ -217,4 +217,4 @@ def test_a_broker_that_cannot_be_reached_is_said_in_durazzos_words() -> None:
     )
     flow = plans.linear("a")
     with pytest.raises(JournalUnavailable):
-        Canvas(app).send(RUN, state(flow), Graph(flow, "d"), "a", 1, 1)
+        Canvas(app).send(TaskId(RUN, "a", 1), state(flow), Graph(flow, "d"))

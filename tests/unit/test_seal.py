@@ -101,7 +101,9 @@ def test_a_ring_is_read_newest_first_in_either_base64() -> None:
     assert keyring(urlsafe) == [b"\xfb\xff" * 16]
 
 
-@pytest.mark.parametrize("text", ["", "short", "!!!", base64.b64encode(b"x" * 31).decode(), "ü" * 44])
+@pytest.mark.parametrize(
+    "text", ["", "short", "!!!", base64.b64encode(b"x" * 31).decode(), "ü" * 44]
+)
 def test_a_key_that_is_none_is_refused_by_number_and_not_repeated(text: str) -> None:
     with pytest.raises(SettingsRefused) as caught:
         keyring(f"{new_key()},{text}")

@@ -78,9 +78,7 @@ def test_an_outcome_reaches_the_fold_as_it_landed(outcome: Outcome) -> None:
     bench.claim("a")
     bench.begin("a")
     landed = bench.state.visits["a"].land(outcome)
-    bench.land(
-        "a", outcome.result, matched=outcome.matched, code=outcome.code, delay=outcome.delay
-    )
+    bench.land("a", outcome.result, matched=outcome.matched, code=outcome.code, delay=outcome.delay)
     seen = bench.state.visits["a"]
     assert (seen.result, seen.code, seen.matched, seen.delay, seen.doubt) == (
         landed.result, landed.code, landed.matched, landed.delay, landed.doubt

@@ -5,10 +5,10 @@ from __future__ import annotations
 from itertools import permutations
 
 import pytest
-from tests.fakes.bench import Bench
-from tests.fakes.plans import goto, one_of, plan, step, to
 
 from orchestrator.engine.state import Phase, Result, Status
+from tests.fakes.bench import Bench
+from tests.fakes.plans import goto, one_of, plan, step, to
 
 
 def diamond() -> Bench:
@@ -30,7 +30,7 @@ def test_a_join_is_entered_once_when_all_its_ways_were_taken(order: tuple[str, s
     assert bench.phase("d") is None
     assert bench.run(order[1]).entered == (("d", 1),)
     bench.run("d")
-    assert bench.status is Status.SUCCEEDED
+    assert bench.status() is Status.SUCCEEDED
     assert bench.state.arrivals == {}
 
 
@@ -55,7 +55,7 @@ def test_a_join_to_which_no_way_was_taken_is_skipped() -> None:
     bench = diamond()
     bench.run("a", matched=";")
     assert bench.phase("d") is None
-    assert bench.status is Status.SUCCEEDED
+    assert bench.status() is Status.SUCCEEDED
 
 
 def test_a_join_that_is_skipped_tells_the_joins_behind_it() -> None:
@@ -143,7 +143,7 @@ def test_a_join_waits_for_a_branch_in_doubt() -> None:
     bench.run("b", Result.UNKNOWN)
     bench.run("c")
     assert bench.phase("d") is None
-    assert bench.status is Status.UNKNOWN
+    assert bench.status() is Status.UNKNOWN
 
 
 def test_two_branches_that_settle_before_anybody_decides_reach_their_join_together() -> None:
@@ -187,7 +187,7 @@ def test_a_join_waits_for_a_loop_that_goes_round_once_more(early: bool) -> None:
     bench.run("b", matched="0")
     assert bench.ready == {"d"}
     bench.run("d")
-    assert bench.status is Status.SUCCEEDED
+    assert bench.status() is Status.SUCCEEDED
     assert bench.visits("d") == 1
 
 
@@ -218,7 +218,7 @@ def test_a_join_waits_for_a_fallback_loop(early: bool) -> None:
     bench.run("pay")
     assert bench.ready == {"ship"}
     bench.run("ship")
-    assert bench.status is Status.SUCCEEDED
+    assert bench.status() is Status.SUCCEEDED
 
 
 def test_a_loop_around_a_join_waits_for_all_its_ways_anew() -> None:
@@ -261,5 +261,5 @@ def test_a_way_into_a_shared_step_is_not_dead_while_another_may_still_take_it() 
     bench.run("c")
     assert bench.ready == {"j"}
     bench.run("j")
-    assert bench.status is Status.SUCCEEDED
+    assert bench.status() is Status.SUCCEEDED
     assert bench.visits("j") == 1

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from tests.fakes.bench import Bench
-from tests.fakes.plans import linear, plan, step, to
 
 from orchestrator.engine.state import Phase, Result, Status
+from tests.fakes.bench import Bench
+from tests.fakes.plans import linear, plan, step, to
 
 
 def flow() -> Bench:
@@ -19,7 +19,7 @@ def test_transient_waits_for_its_delay_in_the_same_visit() -> None:
     visit = bench.state.visits["a"]
     assert (visit.number, visit.phase, visit.until) == (1, Phase.WAITING, bench.now + 2_000)
     assert visit.attempts == 1
-    assert bench.status is Status.WAITING
+    assert bench.status() is Status.WAITING
     assert bench.decisions[-1].due == bench.now + 2_000
 
 
@@ -32,18 +32,20 @@ def test_a_delay_of_nothing_is_a_delay() -> None:
 def test_transient_out_of_attempts_has_failed_for_nothing_was_done() -> None:
     bench = Bench(linear("a"))
     bench.run("a", Result.TRANSIENT, code="http-429")
-    assert bench.status is Status.FAILED
+    assert bench.status() is Status.FAILED
     assert (bench.state.code, bench.state.failed_step) == ("http-429", "a")
 
 
-def test_transient_out_of_attempts_after_an_unknown_one_is_unknown_and_takes_no_failure_edge() -> None:
+def test_transient_out_of_attempts_after_an_unknown_one_is_unknown_and_takes_no_failure_edge() -> (
+    None
+):
     bench = flow()
     bench.run("a", Result.UNKNOWN, delay=500)
     assert bench.phase("a") is Phase.WAITING
     bench.run("a", Result.TRANSIENT)
     assert bench.phase("a") is Phase.UNKNOWN
     assert bench.phase("sorry") is None
-    assert bench.status is Status.UNKNOWN
+    assert bench.status() is Status.UNKNOWN
 
 
 def test_transient_out_of_attempts_after_a_worker_died_in_its_call_is_unknown() -> None:
@@ -76,7 +78,7 @@ def test_what_may_have_been_done_parks_the_run_and_takes_no_edge(result: Result)
     assert bench.state.visits["a"].doubt == 1
     assert bench.state.visits["a"].code == "timeout"
     assert bench.ready == set()
-    assert bench.status is Status.UNKNOWN
+    assert bench.status() is Status.UNKNOWN
     assert bench.state.end == ""
 
 
@@ -114,12 +116,14 @@ def test_what_was_given_back_is_ready_with_no_message_out() -> None:
 
 
 def test_one_branch_unknown_stops_no_other_but_the_run_does_not_end() -> None:
-    bench = Bench(plan(step("a", to("c")), step("b", to("d")), step("c"), step("d"), starts=("a", "b")))
+    bench = Bench(
+        plan(step("a", to("c")), step("b", to("d")), step("c"), step("d"), starts=("a", "b"))
+    )
     bench.run("a", Result.UNKNOWN)
-    assert bench.status is Status.PENDING or bench.status is Status.RUNNING
+    assert bench.status() is Status.PENDING or bench.status() is Status.RUNNING
     bench.run("b")
     bench.run("d")
-    assert bench.status is Status.UNKNOWN
+    assert bench.status() is Status.UNKNOWN
     assert bench.state.end == ""
 
 
@@ -128,7 +132,7 @@ def test_one_branch_unknown_and_one_failed_is_unknown() -> None:
     bench.run("a", Result.UNKNOWN)
     bench.fail("b")
     assert bench.state.ending == "failed"
-    assert bench.status is Status.UNKNOWN
+    assert bench.status() is Status.UNKNOWN
     assert bench.state.end == ""
 
 
@@ -137,10 +141,10 @@ def test_a_failing_branch_lets_the_call_of_another_land_first() -> None:
     bench.claim("b")
     bench.begin("b")
     bench.fail("a", "card_declined")
-    assert bench.status is Status.RUNNING
+    assert bench.status() is Status.RUNNING
     bench.land("b")
     bench.decide()
-    assert bench.status is Status.FAILED
+    assert bench.status() is Status.FAILED
     assert (bench.state.code, bench.state.failed_step) == ("card_declined", "a")
     assert bench.phase("b") is Phase.SUCCEEDED
     assert bench.phase("c") is None

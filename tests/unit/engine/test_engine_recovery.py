@@ -35,7 +35,9 @@ def run(*visits: Visit, paused: bool = False, ending: str = "") -> State:
     )  # fmt: skip
 
 
-def visit(phase: Phase, *, since: int = 0, until: int = 0, sends: int = 1, worker: str = "w1") -> Visit:
+def visit(
+    phase: Phase, *, since: int = 0, until: int = 0, sends: int = 1, worker: str = "w1"
+) -> Visit:
     return Visit(number=1, phase=phase, since=since, until=until, sends=sends, worker=worker)
 
 
@@ -99,7 +101,7 @@ def test_a_run_of_which_nothing_is_known_is_looked_at_soon() -> None:
     ],
 )  # fmt: skip
 def test_what_nobody_drives_is_sent_again(
-    phase: Phase, since: int, until: int, worker: str, lane: Lane, expected: bool
+    *, phase: Phase, since: int, until: int, worker: str, lane: Lane, expected: bool
 ) -> None:
     state = run(visit(phase, since=since, until=until, worker=worker))
     found = abandoned(state, now=NOW, alive=ALIVE, lane=lane)

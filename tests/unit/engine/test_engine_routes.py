@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import pytest
 
-from tests.fakes.bench import Bench
-from tests.fakes.plans import again, end, goto, linear, one_of, plan, step, to
-
 from orchestrator.engine.advance import VISITS_EXHAUSTED
 from orchestrator.engine.state import Phase, Result, Status
+from tests.fakes.bench import Bench
+from tests.fakes.plans import again, end, goto, linear, one_of, plan, step, to
 
 
 def test_a_linear_run_goes_through_its_steps_and_succeeds() -> None:
     bench = Bench(linear("a", "b", "c"))
-    assert bench.status is Status.PENDING
+    assert bench.status() is Status.PENDING
     for name, following in (("a", "b"), ("b", "c")):
         decision = bench.run(name)
         assert decision.entered == ((following, 1),)
         assert bench.state.visits[name].entered == ((following, 1),)
-        assert bench.status is Status.RUNNING
+        assert bench.status() is Status.RUNNING
     decision = bench.run("c")
     assert decision.entered == ()
-    assert bench.status is Status.SUCCEEDED
+    assert bench.status() is Status.SUCCEEDED
     assert bench.state.ended == bench.now
     assert bench.state.outbox
     assert decision.due is not None, "the result is still to be stored"
@@ -30,7 +29,7 @@ def test_a_linear_run_goes_through_its_steps_and_succeeds() -> None:
 def test_a_failure_without_a_way_on_fails_the_run_with_its_code() -> None:
     bench = Bench(linear("a", "b"))
     bench.fail("a", "card_declined")
-    assert bench.status is Status.FAILED
+    assert bench.status() is Status.FAILED
     assert (bench.state.code, bench.state.failed_step) == ("card_declined", "a")
     assert bench.phase("b") is None
 
@@ -44,7 +43,7 @@ def test_a_failure_without_a_code_has_one_all_the_same() -> None:
 def test_a_success_of_which_no_condition_holds_ends_the_branch_and_the_run_succeeds() -> None:
     bench = Bench(plan(step("a", to("b")), step("b")))
     bench.run("a", matched="")
-    assert bench.status is Status.SUCCEEDED
+    assert bench.status() is Status.SUCCEEDED
     assert bench.phase("b") is None
 
 
@@ -65,7 +64,7 @@ def test_every_choice_is_followed_on_its_own() -> None:
 def test_a_failure_that_no_failure_route_matches_fails_the_run() -> None:
     bench = Bench(plan(step("a", (), to("b")), step("b")))
     bench.fail("a", "card_declined", matched="")
-    assert bench.status is Status.FAILED
+    assert bench.status() is Status.FAILED
     assert bench.state.code == "card_declined"
 
 
@@ -75,7 +74,7 @@ def test_a_fallback_is_a_way_on_and_the_run_succeeds() -> None:
     assert bench.phase("a") is Phase.FAILED
     assert bench.state.visits["a"].entered == (("b", 1),)
     bench.run("b")
-    assert bench.status is Status.SUCCEEDED
+    assert bench.status() is Status.SUCCEEDED
 
 
 def fallback_loop(cap: int) -> Bench:
@@ -94,7 +93,7 @@ def test_a_fallback_loop_enters_anew_up_to_its_cap_and_then_the_failure_stands()
         bench.run("create")
         assert bench.state.visits["confirm"].number == visit
         bench.fail("confirm", "card_declined")
-    assert bench.status is Status.FAILED
+    assert bench.status() is Status.FAILED
     assert bench.visits("create") == 3
     assert (bench.state.code, bench.state.failed_step) == ("card_declined", "confirm")
 
@@ -105,7 +104,7 @@ def test_a_fallback_loop_that_succeeds_at_last_ends_the_run() -> None:
     bench.fail("confirm")
     bench.run("create")
     bench.run("confirm")
-    assert bench.status is Status.SUCCEEDED
+    assert bench.status() is Status.SUCCEEDED
 
 
 def test_a_new_visit_begins_without_the_old_ones_attempts_and_outcome() -> None:
@@ -123,14 +122,12 @@ def test_a_loop_of_successes_that_is_out_of_visits_has_failed() -> None:
     for _ in range(2):
         bench.run("a")
         bench.run("b")
-    assert bench.status is Status.FAILED
+    assert bench.status() is Status.FAILED
     assert (bench.state.code, bench.state.failed_step) == (VISITS_EXHAUSTED, "b")
 
 
 def test_a_loop_of_successes_that_is_out_of_visits_takes_its_next_route() -> None:
-    bench = Bench(
-        plan(step("a", to("b")), step("b", [one_of(goto("a", 2), "c")]), step("c"))
-    )
+    bench = Bench(plan(step("a", to("b")), step("b", [one_of(goto("a", 2), "c")]), step("c")))
     for _ in range(2):
         bench.run("a")
         bench.run("b")
@@ -155,14 +152,14 @@ def test_a_step_that_fails_into_itself_is_entered_again() -> None:
     assert bench.phase("a") is Phase.READY
     bench.fail("a")
     bench.fail("a", "third")
-    assert bench.status is Status.FAILED
+    assert bench.status() is Status.FAILED
     assert bench.state.code == "third"
 
 
 def test_end_after_a_success_ends_the_run_and_cancels_what_has_not_begun() -> None:
     bench = Bench(plan(step("a", [one_of(end())]), step("b"), starts=("a", "b")))
     bench.run("a")
-    assert bench.status is Status.SUCCEEDED
+    assert bench.status() is Status.SUCCEEDED
     assert bench.phase("b") is Phase.CANCELLED
     assert bench.state.code == ""
 
@@ -170,22 +167,24 @@ def test_end_after_a_success_ends_the_run_and_cancels_what_has_not_begun() -> No
 def test_end_after_a_failure_has_failed_with_the_steps_code() -> None:
     bench = Bench(plan(step("a", (), [one_of(end())])))
     bench.fail("a", "card_declined")
-    assert bench.status is Status.FAILED
+    assert bench.status() is Status.FAILED
     assert (bench.state.code, bench.state.failed_step) == ("card_declined", "a")
 
 
 def test_end_waits_for_a_branch_in_flight() -> None:
-    bench = Bench(plan(step("a", [one_of(end())]), step("b", to("c")), step("c"), starts=("a", "b")))
+    bench = Bench(
+        plan(step("a", [one_of(end())]), step("b", to("c")), step("c"), starts=("a", "b"))
+    )
     bench.claim("b")
     bench.begin("b")
     bench.run("a")
     assert bench.state.ending == "succeeded"
-    assert bench.status is Status.RUNNING
+    assert bench.status() is Status.RUNNING
     bench.land("b")
     decision = bench.decide()
     assert decision is not None
     assert decision.entered == (), "routes are no longer followed"
-    assert bench.status is Status.SUCCEEDED
+    assert bench.status() is Status.SUCCEEDED
     assert bench.phase("b") is Phase.SUCCEEDED
 
 
@@ -196,7 +195,7 @@ def test_end_waits_for_a_branch_that_is_in_doubt() -> None:
     bench.run("a")
     bench.land("b", Result.UNKNOWN)
     bench.decide()
-    assert bench.status is Status.UNKNOWN
+    assert bench.status() is Status.UNKNOWN
     assert bench.state.end == ""
 
 
@@ -229,7 +228,7 @@ def test_each_route_has_retries_of_its_own() -> None:
     bench.fail("a", matched="1")
     assert bench.visits("a") == 4
     bench.fail("a", "last", matched="0,1")
-    assert bench.status is Status.FAILED
+    assert bench.status() is Status.FAILED
     assert bench.state.code == "last"
 
 
@@ -243,9 +242,9 @@ def test_parallel_starts_are_all_entered_and_the_run_ends_with_the_last() -> Non
     bench = Bench(plan(step("a"), step("b"), starts=("a", "b")))
     assert bench.ready == {"a", "b"}
     bench.run("b")
-    assert bench.status is Status.RUNNING
+    assert bench.status() is Status.RUNNING
     bench.run("a")
-    assert bench.status is Status.SUCCEEDED
+    assert bench.status() is Status.SUCCEEDED
 
 
 def test_two_ways_that_meet_without_a_join_while_it_runs_are_one_arrival() -> None:

@@ -37,9 +37,7 @@ def _inner(children: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
         st.builds(n.Text, some),
         st.builds(n.Array, some),
         st.builds(n.Object, st.lists(st.tuples(_WORD, children), max_size=3).map(tuple)),
-        st.builds(
-            n.Compare, st.sampled_from(["==", "<="]), children, children, st.booleans()
-        ),
+        st.builds(n.Compare, st.sampled_from(["==", "<="]), children, children, st.booleans()),
         st.builds(n.And, children, children),
         st.builds(n.Or, children, children),
         st.builds(n.Not, children),

@@ -75,9 +75,7 @@ def test_the_way_that_closes_a_loop_goes_back_and_no_other() -> None:
             step("ship"),
         )
     )
-    pairs = [
-        (a, b) for a in flow.steps for b in flow.steps if flow.goes_back(a, b)
-    ]
+    pairs = [(a, b) for a in flow.steps for b in flow.steps if flow.goes_back(a, b)]
     assert pairs == [("notify", "create")]
 
 
