@@ -16,12 +16,7 @@ class Graph:
         self.plan = plan
         self.digest = digest
         self.steps: dict[str, Step] = {step.id: step for step in plan.steps}
-        self._after = {step.id: self._reach(step.id) for step in plan.steps}
         self._back = self._ways_back()
-
-    def after(self, step_id: str) -> frozenset[str]:
-        """Steps that can follow ``step_id``, itself included when it is in a loop."""
-        return self._after[step_id]
 
     def goes_back(self, source: str, target: str) -> bool:
         """Whether this way closes a loop: its target lies on the way to its source."""
@@ -63,29 +58,20 @@ class Graph:
         target = self.steps[route.then.step]
         return None if target.awaits or self.goes_back(step_id, target.id) else target.id
 
-    def _reach(self, step_id: str) -> frozenset[str]:
-        found: set[str] = set()
-        frontier = [step_id]
-        while frontier:
-            fresh = set(self.steps[frontier.pop()].targets()) - found
-            found |= fresh
-            frontier.extend(fresh)
-        return frozenset(found)
-
     def _ways_back(self) -> frozenset[tuple[str, str]]:
         """Edges of a depth-first walk that lead to a step still open on the walk's own way."""
         found: set[tuple[str, str]] = set()
         done: set[str] = set()
         for start in self.plan.starts:
-            way = [(start, iter(self.steps[start].targets()))]
+            way = {start: iter(self.steps[start].targets())}
             while way:
-                source, rest = way[-1]
+                source, rest = next(reversed(way.items()))
                 target = next(rest, None)
                 if target is None:
                     done.add(source)
-                    way.pop()
-                elif any(target == step for step, _ in way):
+                    del way[source]
+                elif target in way:
                     found.add((source, target))
                 elif target not in done:
-                    way.append((target, iter(self.steps[target].targets())))
+                    way[target] = iter(self.steps[target].targets())
         return frozenset(found)

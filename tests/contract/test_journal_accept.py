@@ -103,14 +103,18 @@ def test_parallel_accepts_under_one_key_are_one_run(world: World) -> None:
     assert world.journal.recent(50) == runs[:1]
 
 
-def test_an_accept_that_redis_got_twice_leaves_the_run_as_it_has_become(world: World) -> None:
+@pytest.mark.parametrize("key", [None, KEYED])
+def test_an_accept_that_redis_got_twice_leaves_the_run_as_it_has_become(
+    world: World, key: tuple[str, str] | None
+) -> None:
     """The client sends it again when the answer was lost; a worker may be far ahead by then."""
-    new = plans.new_run(FLOW)
+    new = plans.new_run(FLOW, key=key)
     world.journal.accept(new)
     claim = world.journal.claim(Ref("run-1", "a", 1), "w1")
     assert claim.verdict is Claimed.YES
     state = world.journal.read("run-1")
-    world.journal.accept(new)
+    again = world.journal.accept(new)
+    assert (again.run, again.conflict) == ("run-1", False)
     assert world.journal.read("run-1") == state
     assert world.journal.claim(Ref("run-1", "a", 1), "w2").verdict is not Claimed.ABSENT
 

@@ -6,6 +6,7 @@ import pytest
 
 from orchestrator.engine.state import Phase, Result
 from orchestrator.journal.port import Began, Claimed, Committed, Limit, Ref
+from orchestrator.journal.redis import HOLD
 from tests.contract.conftest import World
 from tests.fakes import plans
 from tests.fakes.journal import Lease, take
@@ -47,6 +48,17 @@ def test_a_lease_that_another_has_taken_begins_nothing(world: World) -> None:
     before = world.journal.read("run-1")
     assert lease.begin().verdict is Began.LOST
     assert world.journal.read("run-1") == before
+
+
+def test_a_lease_that_has_run_out_begins_nothing_though_nobody_took_it(world: World) -> None:
+    """Who stood still for a day asked a day ago whether the key is young enough."""
+    lease = leased(world)
+    world.advance(HOLD)
+    assert lease.begin().verdict is Began.LOST
+    state = world.journal.read("run-1")
+    assert state is not None
+    assert state.visits["a"].attempts == 0
+    assert world.journal.claim(A1, "w2").verdict is Claimed.YES
 
 
 def test_a_lease_of_an_earlier_visit_begins_nothing(world: World) -> None:

@@ -14,6 +14,8 @@ from tests.fakes.actors import Actor
 from tests.fakes.provider import Weather
 from tests.fakes.world import World
 
+pytestmark = pytest.mark.slow
+
 FLOWS: dict[str, Callable[[], Plan]] = {
     "charge-and-text": plans.charge_and_text,
     "fallback-loop": plans.fallback_loop,

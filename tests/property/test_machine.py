@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -27,6 +28,8 @@ from tests.fakes import plans
 from tests.fakes.actors import Fate
 from tests.fakes.provider import WEATHERS, Weather
 from tests.fakes.world import World
+
+pytestmark = pytest.mark.slow
 
 FLOWS = (
     plans.charge_and_text,

@@ -17,6 +17,8 @@ from tests.fakes.actors import Actor
 from tests.fakes.provider import Weather
 from tests.fakes.world import World
 
+pytestmark = pytest.mark.slow
+
 HOUR = 3_600_000
 #: Places of an attempt where it can stand still, a few more than there are.
 PLACES = range(11)

@@ -88,11 +88,12 @@ def test_a_step_into_itself_goes_back() -> None:
     assert graph(plan(step("a", to("a")))).goes_back("a", "a")
 
 
-def test_what_can_follow_a_step_includes_itself_only_in_a_loop() -> None:
+def test_a_step_leads_to_what_can_follow_it_but_not_through_the_step_to_go_around() -> None:
     flow = graph(plan(step("a", to("b")), step("b", to("c")), step("c", (), to("b"))))
-    assert flow.after("a") == {"b", "c"}
-    assert flow.after("b") == {"b", "c"}
-    assert graph(linear("a", "b")).after("b") == frozenset()
+    assert flow.leads("a", {"c"}, around="")
+    assert not flow.leads("a", {"c"}, around="b")
+    assert flow.leads("c", {"c"}, around="b"), "it is there"
+    assert not graph(linear("a", "b")).leads("b", {"a"}, around="")
 
 
 def test_a_very_long_plan_is_walked_without_recursion() -> None:
