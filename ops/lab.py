@@ -6,6 +6,7 @@ Everything listens on Unix sockets or loopback, and is gone when the context end
 from __future__ import annotations
 
 import os
+import socket as sockets
 import subprocess
 import sys
 import tempfile
@@ -81,6 +82,11 @@ def worker(
 def base_environ() -> dict[str, str]:
     """What every process needs of this one's environment, and none of its settings."""
     return {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+
+
+def free_port() -> int:
+    with sockets.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
 
 
 def wait_for(ready: Callable[[], object], what: str, *, seconds: float = 20) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -55,7 +54,7 @@ class Tap:
 
 @contextmanager
 def flower(home: House) -> Iterator[str]:
-    port = free_port()
+    port = lab.free_port()
     process = lab.celery(
         "workers.app", "flower", f"--port={port}", "--address=127.0.0.1",
         environ={**home.environ, "FLOWER_UNAUTHENTICATED_API": "1"},
@@ -68,11 +67,6 @@ def flower(home: House) -> Iterator[str]:
     finally:
         process.kill()
         process.wait()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def _get(url: str) -> str:
