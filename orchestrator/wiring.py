@@ -36,10 +36,6 @@ class Wiring:
 
 def wire(settings: Settings, app: Celery | None = None) -> Wiring:
     """Raises SettingsRefused for settings that cannot work; connects to nothing yet."""
-    if not settings.redis_url:
-        raise SettingsRefused(
-            "no Redis is named: set DURAZZO_REDIS_URL, e.g. redis://127.0.0.1:6379/0"
-        )
     app = app or make_app(settings)
     journal = RedisJournal(connect(settings.redis_url), make_seal(settings))
     plans = Plans(journal)

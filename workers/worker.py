@@ -9,6 +9,7 @@ from celery import Celery, signals
 from celery.concurrency.prefork import TaskPool as Prefork
 
 from orchestrator.canvas.app import make_app
+from orchestrator.errors import SettingsRefused
 from orchestrator.journal.port import Ref
 from orchestrator.settings import Settings, from_environ
 from orchestrator.wiring import wire
@@ -27,6 +28,7 @@ class Processes:
         self._app = app
         self._reached = reached
         self._current: Process | None = None
+        signals.worker_init.connect(self._check, weak=False)
         signals.setup_logging.connect(self._log, weak=False)
         signals.worker_process_init.connect(self._start, weak=False)
         signals.worker_process_shutdown.connect(self._stop, weak=False)
@@ -38,6 +40,14 @@ class Processes:
             self._start()
         assert self._current is not None  # noqa: S101
         return self._current
+
+    def _check(self, **_: object) -> None:
+        """A worker that cannot open a value would take every run up and drive none."""
+        try:
+            wire(self._settings, self._app)
+        except SettingsRefused as error:
+            # Celery swallows the exceptions of signal handlers, but for this one.
+            raise SystemExit(f"error: {error.code}: {error.message}") from None
 
     def _log(self, loglevel: Any = None, **_: object) -> None:
         logs.configure_worker(loglevel)

@@ -8,6 +8,7 @@ from typing import Final
 
 from celery import Celery
 
+from orchestrator.errors import SettingsRefused
 from orchestrator.settings import DEFAULT_LANE, Settings
 
 #: A message whose worker died before its ack comes back after this; a claim makes it harmless. s.
@@ -16,6 +17,11 @@ RESULT_LIFE: Final = 86_400
 
 
 def make_app(settings: Settings) -> Celery:
+    """Raises SettingsRefused when no Redis is named: Celery would look for RabbitMQ."""
+    if not settings.redis_url:
+        raise SettingsRefused(
+            "no Redis is named: set DURAZZO_REDIS_URL, e.g. redis://127.0.0.1:6379/0"
+        )
     app = Celery("durazzo", broker=_url(settings.redis_url), backend=_url(settings.redis_url))
     transport = {
         "visibility_timeout": VISIBILITY,

@@ -227,5 +227,5 @@ DEEP = os.environ.get("HYPOTHESIS_PROFILE") == "deep"
 
 TestDurazzo = Durazzo.TestCase
 TestDurazzo.settings = settings(
-    max_examples=5_000 if DEEP else 150, stateful_step_count=60 if DEEP else 30
+    max_examples=5_000 if DEEP else 100, stateful_step_count=60 if DEEP else 30
 )
