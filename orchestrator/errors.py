@@ -10,6 +10,7 @@
     ├── NoWorker             nobody would drive the run                            exit 4
     ├── SealBroken           a sealed value cannot be opened with the keys at hand
     ├── CredentialMissing    a secret that a provider needs is not there         exit 2
+    ├── NewerRelease         written by a release that this one cannot read
     └── RenderFailed         a request cannot be built from what the run holds
 
 Each has a stable ``code`` (kebab-case), and a message that says what to do.
@@ -116,6 +117,12 @@ class CredentialMissing(DurazzoError):
         super().__init__(message)
         #: The secret's name, never its value; "" when it is not about one.
         self.secret = secret
+
+
+class NewerRelease(DurazzoError):
+    """Left for a worker that can read it: no failure of the run."""
+
+    code = "newer-release"
 
 
 class RenderFailed(DurazzoError):

@@ -19,7 +19,7 @@ from orchestrator.clock import Clock, Entropy
 from orchestrator.driver import Driver, Plans
 from orchestrator.engine.advance import advance
 from orchestrator.engine.events import Event, apply, outcome_landed
-from orchestrator.engine.state import Outcome, Result, State, Visit
+from orchestrator.engine.state import LOST, Outcome, Result, State, Visit
 from orchestrator.errors import CredentialMissing, RenderFailed
 from orchestrator.expressions.evaluate import Context
 from orchestrator.expressions.nodes import Json
@@ -176,13 +176,16 @@ class Attempt:
     def _may_resend(self, held: Held) -> bool:
         """An earlier send may have been executed. Whether the same bytes may go out once more.
 
-        Asked at every send: a run may have been paused for longer than its key lives.
+        Asked at every send: a run may have been paused for longer than its key lives. How
+        often is asked only of a lost call; the other attempts were judged when they ended.
         """
         if held.state.ending or held.frozen is None:
             return False
         request = FrozenRequest.load(held.frozen)
-        again = self._delay(held, request, held.visit.attempts, Verdict(kind=Kind.UNKNOWN, code=""))
-        return again >= 0
+        if held.visit.doubt == LOST:
+            lost = Verdict(kind=Kind.UNKNOWN, code="")
+            return self._delay(held, request, held.visit.attempts, lost) >= 0
+        return self._key_holds(held, request, self._now(held))
 
     def _request(self, held: Held) -> FrozenRequest:
         if held.frozen is not None:
@@ -257,13 +260,7 @@ class Attempt:
         """Milliseconds to the next send of these bytes, -1 for none."""
         now = self._now(held)
         first = held.visit.first or now
-        if verdict.kind is Kind.UNKNOWN and not idempotency.may_resend(
-            held.profile,
-            method=request.method,
-            keyed=request.key is not None,
-            first_sent_ms=first,
-            now_ms=now,
-        ):
+        if verdict.kind is Kind.UNKNOWN and not self._key_holds(held, request, now):
             return -1
         delay = delay_ms(
             held.profile.retry,
@@ -273,6 +270,15 @@ class Attempt:
             elapsed_ms=max(0, now - first),
         )
         return -1 if delay is None else delay
+
+    def _key_holds(self, held: Held, request: FrozenRequest, now: int) -> bool:
+        return idempotency.may_resend(
+            held.profile,
+            method=request.method,
+            keyed=request.key is not None,
+            first_sent_ms=held.visit.first or now,
+            now_ms=now,
+        )
 
     # Settled.
 

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 from orchestrator.engine.advance import routes_text
 from orchestrator.engine.state import Outcome, Result
 from orchestrator.expressions.evaluate import Context, Request, Response, evaluate, holds
-from orchestrator.expressions.nodes import MISSING, Json, Missing
+from orchestrator.expressions.nodes import MISSING, Json, Missing, Node, ResponseBody, walk
 from orchestrator.plan.model import Choice, Step
 from orchestrator.policy.outcomes import Answer, Kind, NoAnswer, Verdict
 from orchestrator.policy.outcomes import Result as Reply
@@ -49,11 +49,11 @@ def judge(
 
 def _judge_answer(step: Step, context: Context, outcome: Outcome, kind: Kind) -> Judgement:
     broken = _broken(step, context, outcome.status)
-    if broken is None:
-        return _succeeded(step, context, outcome)
-    if kind is Kind.PENDING:
+    if kind is Kind.PENDING and (broken is not None or not _look_inside(step.criteria)):
         # Money may still move: neither a success nor a failure yet.
         return Judgement(outcome=replace(outcome, result=Result.PENDING))
+    if broken is None:
+        return _succeeded(step, context, outcome)
     if kind is Kind.ANSWERED:
         outcome = replace(outcome, code=CRITERIA_NOT_MET, detail=broken)
     return _failed(step, context, outcome)
@@ -65,6 +65,11 @@ def _broken(step: Step, context: Context, status: int) -> str | None:
         return None if status in _SUCCESS else "status"
     rows = enumerate(step.criteria, 1)
     return next((f"criterion-{n}" for n, node in rows if not holds(node, context)), None)
+
+
+def _look_inside(criteria: tuple[Node, ...]) -> bool:
+    """Criteria that never look at the body cannot tell what is pending from what is done."""
+    return any(isinstance(part, ResponseBody) for node in criteria for part in walk(node))
 
 
 def _succeeded(step: Step, context: Context, outcome: Outcome) -> Judgement:

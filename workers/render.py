@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias, assert_never
 from urllib.parse import quote
 
-from orchestrator.errors import RenderFailed
+from orchestrator.errors import NewerRelease, RenderFailed
 from orchestrator.expressions.evaluate import Context, absent, evaluate
 from orchestrator.expressions.nodes import (
     Array,
@@ -73,10 +73,10 @@ class FrozenRequest:
 
     @classmethod
     def load(cls, data: bytes) -> FrozenRequest:
-        """Raises RenderFailed for bytes that another version wrote."""
+        """Raises NewerRelease for bytes that another version wrote."""
         document = json.loads(data)
         if document.get("v") != _VERSION:
-            raise RenderFailed(
+            raise NewerRelease(
                 f"a frozen request of version {document.get('v')}, this release reads {_VERSION}"
             )
         body = document["body"]

@@ -103,7 +103,7 @@ def _moved(visit: Visit, event: Event) -> Visit:
     match event.kind:
         case "claimed":
             held = replace(visit, phase=Phase.HELD, fence=f["f"], worker=f["w"], until=f["u"])
-            return replace(held, doubt=1) if f.get("d") else held
+            return replace(held, doubt=f["d"]) if "d" in f else held
         case "begun":
             first = visit.first or event.at
             return replace(

@@ -67,6 +67,12 @@ class Outcome:
     delay: int = -1
 
 
+#: An attempt ended without a usable answer; policy has judged whether to send again.
+UNSEEN: Final = 1
+#: The worker died in its call: nobody has judged that attempt yet.
+LOST: Final = 2
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visit:
     """The latest visit of one step. Field metadata: the short name in the journal."""
@@ -89,7 +95,7 @@ class Visit:
     turn: int = field(default=0, metadata={"as": "v"})
     #: When the first call of this visit began: the idempotency key's window starts here.
     first: int = field(default=0, metadata={"as": "b"})
-    #: 1 when some attempt of this visit may have been executed unseen.
+    #: Whether some attempt of this visit may have been executed unseen: UNSEEN or LOST.
     doubt: int = field(default=0, metadata={"as": "d"})
     #: The document's own retries so far, by failure route: "0:2" is two by route 0.
     retried: str = field(default="", metadata={"as": "r"})
@@ -128,7 +134,7 @@ class Visit:
             status=outcome.status,
             matched=outcome.matched,
             delay=outcome.delay,
-            doubt=1 if in_doubt else self.doubt,
+            doubt=UNSEEN if in_doubt or self.doubt else 0,
         )
 
     @property
@@ -172,12 +178,14 @@ class State:
         phases = {visit.phase for visit in self.visits.values()}
         if phases & (IN_FLIGHT | {Phase.SETTLED}):
             return Status.RUNNING
+        if Phase.UNKNOWN in phases and not phases & {Phase.READY, Phase.WAITING}:
+            return Status.UNKNOWN
         if self.paused:
             return Status.PAUSED
         if Phase.READY in phases:
             begun = any(v.attempts or v.number > 1 for v in self.visits.values())
             return Status.RUNNING if begun else Status.PENDING
-        return Status.WAITING if Phase.WAITING in phases else Status.UNKNOWN
+        return Status.WAITING
 
     def visited(self, step: str) -> int:
         visit = self.visits.get(step)

@@ -3,7 +3,7 @@
 -- Atomic: the visit's lease and fence, the event, the run's next check, the lane's mark.
 -- Reads plan:<digest> (which data the step reads) and writes lane:<lane>: same node, by prefix.
 -- A visit is free when it is ready, when its wait is over, or when its lease died with its
--- worker; in the last case a call may have been executed, and `d` (doubt) says so from now on.
+-- worker; in the last case a call may have been executed, and `d` (doubt, 2: lost) says so.
 -- Returns {verdict, now, control hash, {data field, value, …}}.
 local run, log, data, due = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local id, step, number, worker = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
@@ -37,14 +37,14 @@ if head[2] and not in_flight then return answer('stale') end
 -- A dead lease is taken over all the same: what its call came to must land.
 if head[3] == '1' and not in_flight then return answer('paused') end
 
-if phase == 'calling' then visit.d = 1 end
+if phase == 'calling' then visit.d = 2 end
 local sent = visit.s or 0
 visit.p, visit.f, visit.w, visit.u = 'held', (visit.f or 0) + 1, worker, now + tonumber(ARGV[5])
 put_visit(run, step, visit)
 redis.call('HINCRBY', run, 'seq', 1)
 redis.call('RPUSH', log, '{"e":"claimed","t":' .. int(now) .. ',"s":' .. quoted(step)
   .. ',"n":' .. int(number) .. ',"f":' .. int(visit.f) .. ',"w":' .. quoted(worker)
-  .. ',"u":' .. int(visit.u) .. (phase == 'calling' and ',"d":1' or '') .. '}')
+  .. ',"u":' .. int(visit.u) .. (phase == 'calling' and ',"d":2' or '') .. '}')
 
 check_by(due, id, now, now + tonumber(ARGV[6]))
 local lane = ARGV[8] .. head[5]

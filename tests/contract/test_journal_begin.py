@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.engine.state import Phase, Result
+from orchestrator.engine.state import LOST, Phase, Result
 from orchestrator.journal.port import Began, Claimed, Committed, Limit, Ref
 from orchestrator.journal.redis import HOLD
 from tests.contract.conftest import World
@@ -264,4 +264,4 @@ def test_a_limited_visit_that_was_in_doubt_stays_in_doubt(world: World) -> None:
     assert lease.begin(None, limits=[SLOW]).verdict is Began.LIMITED
     state = world.journal.read("run-1")
     assert state is not None
-    assert state.visits["a"].doubt == 1
+    assert state.visits["a"].doubt == LOST

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from orchestrator.engine.recovery import LEASE_CHECK
-from orchestrator.engine.state import Phase, Result
+from orchestrator.engine.state import LOST, Phase, Result
 from orchestrator.expressions.nodes import Constant, Input, Output, Text
 from orchestrator.journal.port import Claimed, Ref
 from orchestrator.journal.redis import HOLD
@@ -107,7 +107,7 @@ def test_a_call_taken_over_is_in_doubt_and_brings_its_frozen_request(world: Worl
     assert claim.verdict is Claimed.YES
     assert claim.frozen == b"the request"
     assert claim.state is not None
-    assert claim.state.visits["a"].doubt == 1
+    assert claim.state.visits["a"].doubt == LOST
 
 
 def test_a_mere_hold_taken_over_is_in_no_doubt(world: World) -> None:
@@ -128,7 +128,7 @@ def test_a_doubt_outlives_every_later_holder(world: World) -> None:
         world.journal.heartbeat(worker, ttl_ms=60_000)
         claim = world.journal.claim(A1, worker)
         assert claim.state is not None
-        assert claim.state.visits["a"].doubt == 1
+        assert claim.state.visits["a"].doubt == LOST
         assert claim.frozen == b"request"
         world.journal.retire(worker)
 
@@ -174,7 +174,7 @@ def test_a_dead_call_of_a_cancelled_run_can_be_taken_over_and_landed(
     claim = world.journal.claim(A1, "w2")
     assert claim.verdict is Claimed.YES
     assert claim.state is not None
-    assert claim.state.visits["a"].doubt == 1
+    assert claim.state.visits["a"].doubt == LOST
 
 
 @pytest.mark.parametrize(

@@ -242,3 +242,18 @@ def test_one_run_that_cannot_be_carried_on_stops_no_other() -> None:
         found.pass_time(10_000)
         found.tick()
         assert found.state(runs[1]).status is Status.CANCELLED
+
+
+def test_a_lost_answer_outlives_a_long_trouble_at_the_provider_as_long_as_its_key() -> None:
+    """Answer lost, then the account is refused for hours: the key still holds, so it is replayed."""
+    with world() as found:
+        run = found.submit(plans.charge_and_text())
+        found.deliver(weather="dropped-after")
+        for _ in range(20):
+            found.pass_time(600_000)
+            found.tick()
+            while found.broker.queue:
+                found.deliver(weather="401")
+        assert found.state(run).status is Status.WAITING
+        finish(found)
+        assert found.state(run).status is Status.SUCCEEDED

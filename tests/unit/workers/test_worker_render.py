@@ -8,7 +8,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.errors import RenderFailed
+from orchestrator.errors import NewerRelease, RenderFailed
 from orchestrator.expressions.evaluate import Context
 from orchestrator.expressions.nodes import (
     Array,
@@ -298,7 +298,7 @@ def test_a_frozen_request_thaws_as_it_was(
 
 
 def test_a_request_frozen_by_another_version_is_not_guessed_at() -> None:
-    with pytest.raises(RenderFailed, match="version 2"):
+    with pytest.raises(NewerRelease, match="version 2"):
         FrozenRequest.load(b'{"v":2}')
 
 
