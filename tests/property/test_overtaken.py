@@ -245,7 +245,7 @@ def test_one_run_that_cannot_be_carried_on_stops_no_other() -> None:
 
 
 def test_a_lost_answer_outlives_a_long_trouble_at_the_provider_as_long_as_its_key() -> None:
-    """Answer lost, then the account is refused for hours: the key still holds, so it is replayed."""
+    """Answer lost, then the account is refused for hours: it is replayed."""
     with world() as found:
         run = found.submit(plans.charge_and_text())
         found.deliver(weather="dropped-after")
