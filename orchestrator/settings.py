@@ -18,9 +18,9 @@ _LONGEST_S = 3_600
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     #: DURAZZO_REDIS_URL: redis://, rediss:// or unix://; "" means the embedded server.
-    redis_url: str = ""
+    redis_url: str = field(default="", repr=False)
     #: DURAZZO_KEYS: sealing keys, base64, comma-separated, newest first.
-    keys: str = ""
+    keys: str = field(default="", repr=False)
     #: DURAZZO_SEAL=off: values are stored as they are.
     seal: bool = True
     #: DURAZZO_SERVERS: JSON, URL prefix → URL: where calls really go.

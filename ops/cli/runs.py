@@ -46,13 +46,17 @@ def show(run: str, *, outputs: bool, events: bool, as_json: bool) -> None:
         found = find(wiring.core, run)
         report = found.report()
         history = found.history() if events else []
+        key = found.key()
     if as_json:
         shown: dict[str, Any] = report.as_json()
         shown |= {} if outputs else {"outputs": {}}
+        shown |= {"key": key} if key is not None else {}
         shown |= {"events": [_event(event) for event in history]} if events else {}
         terminal.put_json(shown)
         return
     show_result(report, as_json=False, outputs=outputs)
+    if key is not None:
+        terminal.out(f"  run key {terminal.plain(key)}")
     _steps(report)
     for event in history:
         after = terminal.span(event.at - report.accepted)

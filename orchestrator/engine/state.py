@@ -191,9 +191,6 @@ class State:
         visit = self.visits.get(step)
         return visit.number if visit else 0
 
-    def active(self) -> bool:
-        return any(visit.phase in ACTIVE for visit in self.visits.values())
-
     def encode(self, *, since: State | None = None) -> dict[str, str]:
         """The journal's hash: scalars by name, ``s:<step>`` visits, ``j:<step>`` arrivals.
 

@@ -82,11 +82,13 @@ class RedisJournal:
             fingerprint = self._seal.seal(_fingerprint(new), f"{new.run}:print")
             key_value = self._seal.seal(new.key[1].encode(), f"{new.run}:key")
         plan = self._seal.seal(new.plan, new.digest) if with_plan else b""
-        reads = [word for step, f in new.reads.items() for word in (step, " ".join(f))]
+        # They go with the plan, which is stored once.
+        reads = new.reads if with_plan else {}
+        rows = [word for step, fields in reads.items() for word in (step, " ".join(fields))]
         inputs = self._seal.seal(_dumps(new.inputs), f"{new.run}:inputs")
         return self._call("accept", keys, [
             new.run, new.digest, plan, new.name, new.lane, RESEND_AFTER, inputs,
-            fingerprint, key_value, len(new.reads), *reads, len(new.starts), *new.starts,
+            fingerprint, key_value, len(reads), *rows, len(new.starts), *new.starts,
         ])  # fmt: skip
 
     def plan(self, digest: str) -> bytes:

@@ -7,11 +7,9 @@ the caller's.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, TypeAlias
-from urllib.parse import urlsplit
 
 import jsonschema_rs
 
@@ -236,12 +234,6 @@ def captures(pattern: str, path: str) -> tuple[str, ...] | None:
     if any(want not in {"*", have} for want, have in pairs):
         return None
     return tuple(have for want, have in pairs if want == "*")
-
-
-def provider_of(url: str, profiles: Iterable[Profile]) -> str:
-    """Name of the profile that knows the URL's host, ``generic`` when none does."""
-    host = urlsplit(url).hostname
-    return next((p.name for p in profiles if host in p.hosts), GENERIC)
 
 
 def check(document: Json, schema: dict[str, Json]) -> list[str]:

@@ -145,6 +145,10 @@ class Run:
             ended=state.ended,
         )
 
+    def key(self) -> str | None:
+        """The run key that it was submitted with."""
+        return self._core.journal.key_of(self.id)
+
     def history(self) -> list[Event]:
         return self._core.journal.history(self.id)
 

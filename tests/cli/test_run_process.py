@@ -239,6 +239,8 @@ def test_start_accepts_and_the_next_run_carries_it_on(durazzo: Shell) -> None:
     assert "already: nothing new was started" in again.err
     assert durazzo.effects() == (1, 1)
 
+    assert "run key order-1042" in durazzo("show", run).out
+    assert durazzo("show", run, "--json").json["key"] == "order-1042"
     conflict = durazzo("start", *durazzo.order(), "--key", "order-1042")
     assert conflict.code == 3
     assert "error: run-key-conflict: " in conflict.err

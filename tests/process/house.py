@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,11 +16,10 @@ from ops import lab
 from ops.lab import wait_for
 from ops.sandbox.server import BackgroundSandbox
 from orchestrator.expressions.nodes import Json
-from orchestrator.formats.endpoints import Provider
-from orchestrator.formats.load import FileSources, bundled, load, specs_folder
+from orchestrator.formats.load import specs_folder
 from orchestrator.journal.seal import new_key
 from orchestrator.plan.model import Plan
-from orchestrator.service import Run, submit
+from orchestrator.service import Run, submit, validate
 from orchestrator.settings import from_environ
 from orchestrator.wiring import Wiring, load_profiles, wire
 
@@ -112,23 +112,16 @@ def house(folder: Path, **settings: str) -> Iterator[House]:
             found.wiring.app.close()
 
 
-def plan_of(file: Path, *, edit: Callable[[str], str] = str) -> Plan:
-    """The plan of a published document, edited as text when a test says how."""
-    profiles = load_profiles()
-    providers = [
-        Provider(
-            name=p.name, hosts=p.hosts, form_style=p.form_style,
-            default_encoding=p.default_encoding,
-        )
-        for p in profiles.values()
-    ]  # fmt: skip
-    sources = FileSources(shipped=bundled(specs_folder()), folder=file.parent)
-    return load(edit(file.read_text()), file=file.name, sources=sources, providers=providers).plan
+def plan_of(file: Path) -> Plan:
+    return validate(file, load_profiles().values()).plan
 
 
 def osop_with(card: str) -> Plan:
     """Seed 002's api nodes, confirmed with another card, without the agent's receipt."""
-    plan = plan_of(OSOP_PAYMENT, edit=lambda text: text.replace("pm_card_visa", card))
+    with tempfile.TemporaryDirectory() as folder:
+        edited = Path(folder) / OSOP_PAYMENT.name
+        edited.write_text(OSOP_PAYMENT.read_text().replace("pm_card_visa", card))
+        plan = plan_of(edited)
     steps = tuple(
         replace(step, success=()) if step.id == "check_status" else step
         for step in plan.steps

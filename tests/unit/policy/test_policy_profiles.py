@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.expressions.nodes import Json
-from orchestrator.policy.profiles import Basic, Bearer, captures, check, parse, provider_of
+from orchestrator.formats.endpoints import Endpoints, Provider
+from orchestrator.policy.profiles import Basic, Bearer, captures, check, parse
 from orchestrator.policy.table import ProfileRefused
 from tests.unit.policy.shipped import NAMES, document, profile, schema
 
@@ -91,9 +92,11 @@ def test_twilio_has_a_basic_credential_and_no_idempotency() -> None:
 
 def test_a_host_finds_its_profile_and_any_other_host_the_generic_one() -> None:
     profiles = [profile(name) for name in NAMES]
-    assert provider_of("https://api.stripe.com/v1/x", profiles) == "stripe"
-    assert provider_of("https://API.twilio.com:443", profiles) == "twilio"
-    assert provider_of("https://api.stripe.com.evil.example", profiles) == "generic"
+    known = [Provider(name=profile.name, hosts=profile.hosts) for profile in profiles]
+    at = Endpoints(providers=known)
+    assert at.provider("https://api.stripe.com/v1/x").name == "stripe"
+    assert at.provider("https://API.twilio.com:443").name == "twilio"
+    assert at.provider("https://api.stripe.com.evil.example").name == "generic"
 
 
 def test_an_endpoint_has_its_own_limit_beside_the_accounts() -> None:
