@@ -11,7 +11,8 @@
     ├── SealBroken           a sealed value cannot be opened with the keys at hand
     ├── CredentialMissing    a secret that a provider needs is not there         exit 2
     ├── NewerRelease         written by a release that this one cannot read
-    └── RenderFailed         a request cannot be built from what the run holds
+    ├── RenderFailed         a request cannot be built from what the run holds
+    └── ConditionFailed      a condition has no answer: neither true nor false
 
 Each has a stable ``code`` (kebab-case), and a message that says what to do.
 Messages never carry inputs, secrets or provider texts: codes and names only.
@@ -127,3 +128,9 @@ class NewerRelease(DurazzoError):
 
 class RenderFailed(DurazzoError):
     code = "render-failed"
+
+
+class ConditionFailed(DurazzoError):
+    """Its message is the kind of error only, e.g. "not-found": CEL's own text may hold values."""
+
+    code = "condition-failed"

@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
-from orchestrator.engine.advance import routes_text
+from orchestrator.engine.advance import UNANSWERED, routes_text
 from orchestrator.engine.state import Outcome, Result
+from orchestrator.errors import ConditionFailed
 from orchestrator.expressions.evaluate import Context, Request, Response, evaluate, holds
 from orchestrator.expressions.nodes import MISSING, Json, Missing, Node, ResponseBody, walk
-from orchestrator.plan.model import Choice, Step
+from orchestrator.plan.model import Choice, Goto, Route, Step
 from orchestrator.policy.outcomes import Answer, Kind, NoAnswer, Verdict
 from orchestrator.policy.outcomes import Result as Reply
 from workers.render import FrozenRequest
@@ -44,10 +45,11 @@ def judge(
         case _ if isinstance(reply, NoAnswer):
             return Judgement(outcome=outcome)
         case _:
-            return _judge_answer(step, _seen(context, request, reply), outcome, verdict.kind)
+            return _judge_answer(step, _seen(context, request, reply), outcome, verdict)
 
 
-def _judge_answer(step: Step, context: Context, outcome: Outcome, kind: Kind) -> Judgement:
+def _judge_answer(step: Step, context: Context, outcome: Outcome, verdict: Verdict) -> Judgement:
+    kind = verdict.kind
     broken = _broken(step, context, outcome.status)
     if kind is Kind.PENDING and (broken is not None or not _look_inside(step.criteria)):
         # Money may still move: neither a success nor a failure yet.
@@ -56,7 +58,7 @@ def _judge_answer(step: Step, context: Context, outcome: Outcome, kind: Kind) ->
         return _succeeded(step, context, outcome)
     if kind is Kind.ANSWERED:
         outcome = replace(outcome, code=CRITERIA_NOT_MET, detail=broken)
-    return _failed(step, context, outcome)
+    return _failed(step, context, outcome, lasting=verdict.lasting)
 
 
 def _broken(step: Step, context: Context, status: int) -> str | None:
@@ -74,30 +76,42 @@ def _look_inside(criteria: tuple[Node, ...]) -> bool:
 
 def _succeeded(step: Step, context: Context, outcome: Outcome) -> Judgement:
     outputs = _outputs(step, context)
-    matched = _matched(step.success, _with(context, step, outputs))
     # A success has no error code, whatever the provider's table reads from its body.
-    landed = replace(outcome, result=Result.SUCCEEDED, code="", detail="", matched=matched)
+    code = detail = ""
+    try:
+        matched = _matched(step.success, _with(context, step, outputs))
+    except ConditionFailed as problem:
+        matched, code, detail = UNANSWERED, problem.code, problem.message
+    landed = replace(outcome, result=Result.SUCCEEDED, code=code, detail=detail, matched=matched)
     return Judgement(outcome=landed, outputs=outputs)
 
 
-def _failed(step: Step, context: Context, outcome: Outcome) -> Judgement:
+def _failed(step: Step, context: Context, outcome: Outcome, *, lasting: bool) -> Judgement:
     outputs = _outputs(step, context)
-    matched = _matched(step.failure, _with(context, step, outputs))
+    try:
+        matched = _matched(step.failure, _with(context, step, outputs), lasting=lasting)
+    except ConditionFailed:
+        matched = UNANSWERED
     landed = replace(outcome, result=Result.FINAL, matched=matched)
     # Steps that the run goes on to may read what the failed answer held.
-    goes_on = bool(matched.strip(";"))
+    goes_on = bool(matched.strip(";")) and matched != UNANSWERED
     return Judgement(outcome=landed, outputs=outputs if goes_on else None)
 
 
-def _matched(choices: tuple[Choice, ...], context: Context) -> str:
+def _matched(choices: tuple[Choice, ...], context: Context, *, lasting: bool = False) -> str:
+    """``lasting``: doing the same again can only fail again. Raises ConditionFailed."""
     return routes_text(
         [
             index
             for index, route in enumerate(choice.routes)
-            if all(holds(node, context) for node in route.when)
+            if not (lasting and _redoes(route)) and all(holds(node, context) for node in route.when)
         ]
         for choice in choices
     )
+
+
+def _redoes(route: Route) -> bool:
+    return isinstance(route.then, Goto) and route.then.redo
 
 
 def _outputs(step: Step, context: Context) -> dict[str, Json]:

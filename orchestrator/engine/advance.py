@@ -17,6 +17,8 @@ from orchestrator.plan.graph import Graph
 from orchestrator.plan.model import Action, Choice, End, Goto, Retry
 
 VISITS_EXHAUSTED = "visits-exhausted"
+#: ``Outcome.matched`` when a condition was neither true nor false: nobody knows the way on.
+UNANSWERED = "!"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +66,8 @@ def routes_text(matched: Iterable[Iterable[int]]) -> str:
 
 
 def _routes(text: str, choices: int) -> list[list[int]]:
+    if text == UNANSWERED:
+        return [[] for _ in range(choices)]
     rows = [[int(i) for i in row.split(",") if i] for row in text.split(";")]
     return (rows + [[] for _ in range(choices)])[:choices]
 
@@ -126,6 +130,10 @@ class _Desk:
         if self.state.ending:
             self.do("close", step, Phase.SUCCEEDED, "")
             return
+        if visit.matched == UNANSWERED:
+            self.do("close", step, Phase.SUCCEEDED, "")
+            self.do("ending", "failed", visit.code, step)
+            return
         choices = self.graph.steps[step].success
         entered, taken, blocked = self._follow(step, visit, choices)
         if not self._tries_again(step, visit):
@@ -166,8 +174,8 @@ class _Desk:
 
     def _take(self, step: str, visit: Visit, action: Action, *, route: str) -> bool:
         match action:
-            case Goto(step=target, cap=cap):
-                if self.state.visited(target) >= cap:
+            case Goto(step=target, cap=cap, redo=redo):
+                if self.state.visited(target) >= cap or (redo and visit.failed_alike):
                     return False
                 self._arrive(step, target)
             case Retry(after_ms=after, limit=limit):

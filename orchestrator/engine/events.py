@@ -163,8 +163,8 @@ def apply_change(state: State, change: Change, *, at: int) -> State:
     match change:
         case ("enter", str(step), int(number)):
             old = state.visits.get(step)
-            fence = old.fence if old else 0
-            new = Visit(number=number, phase=Phase.READY, since=at, fence=fence)
+            fence, before = (old.fence, old.failure) if old else (0, "")
+            new = Visit(number=number, phase=Phase.READY, since=at, fence=fence, before=before)
             return _with(state, step, new)
         case ("again", str(step), int(number), int(until), str(retried)):
             new = Visit(

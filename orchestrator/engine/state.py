@@ -105,6 +105,8 @@ class Visit:
     status: int = field(default=0, metadata={"as": "h"})
     matched: str = field(default="", metadata={"as": "m"})
     delay: int = field(default=-1, metadata={"as": "l"})
+    #: What the visit before this one failed with, "" if it did not.
+    before: str = field(default="", metadata={"as": "o"})
     #: Visits that the decision upon this one entered: "step.visit step.visit".
     next: str = field(default="", metadata={"as": "g"})
 
@@ -136,6 +138,16 @@ class Visit:
             delay=outcome.delay,
             doubt=UNSEEN if in_doubt or self.doubt else 0,
         )
+
+    @property
+    def failure(self) -> str:
+        """What it was refused with for good, to be compared."""
+        return f"{self.code} {self.detail}" if self.result == Result.FINAL else ""
+
+    @property
+    def failed_alike(self) -> bool:
+        """Refused for good, by the very words that the visit before was refused with."""
+        return self.failure != "" and self.failure == self.before
 
     @property
     def entered(self) -> tuple[tuple[str, int], ...]:

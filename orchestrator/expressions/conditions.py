@@ -1,12 +1,11 @@
 """Conditions: comparisons of runtime expressions and literals, joined by && || ! ( ).
 
-A parser of its own rather than ``eval``: a condition is never run as Python. What a
-bare word or a ``$…`` means is the dialect's, so that OSOP can have its names.
+A parser of its own rather than ``eval``: a condition is never run as Python.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final, get_args
@@ -38,30 +37,11 @@ class Parsed:
     notes: tuple[Note, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dialect:
-    #: The node of a ``$…`` or bare word; raises ExpressionInvalid with an offset from 0.
-    reference: Callable[[str], Node]
-    #: Strings are compared without case (Arazzo), or with it (CEL).
-    fold_case: bool
-    #: Double quotes are the language's own.
-    double_quotes: bool
-
-
-def _runtime_expression(text: str) -> Node:
-    if not text.startswith("$"):
-        raise ExpressionInvalid(f"'{text}' is no literal; put text in single quotes")
-    return reference(text)
-
-
-ARAZZO: Final = Dialect(reference=_runtime_expression, fold_case=True, double_quotes=False)
-
-
-def condition(text: str, dialect: Dialect = ARAZZO) -> Parsed:
+def condition(text: str) -> Parsed:
     """Raises ExpressionInvalid, with the offset in ``text``."""
     inner, shift, notes = _unbraced(text)
     try:
-        parser = _Parser(tokens=tokens(inner), dialect=dialect)
+        parser = _Parser(tokens=tokens(inner))
         node = parser.whole()
     except ExpressionInvalid as problem:
         raise problem.moved(shift) from problem
@@ -81,7 +61,6 @@ def _unbraced(text: str) -> tuple[str, int, tuple[Note, ...]]:
 @dataclass(slots=True, kw_only=True)
 class _Parser:
     tokens: tuple[Token, ...]
-    dialect: Dialect
     position: int = 0
     terms: int = 0
     depth: int = 0
@@ -146,7 +125,7 @@ class _Parser:
         self._take()
         right = self._operand()
         written: Comparison = operator.text  # type: ignore[assignment]  # checked just above
-        return Compare(written, left, right, self.dialect.fold_case)
+        return Compare(written, left, right)
 
     def _operand(self) -> Node:
         token = self._peek
@@ -175,15 +154,18 @@ class _Parser:
         return node
 
     def _string(self, token: Token) -> Constant:
-        if token.double and not self.dialect.double_quotes:
+        if token.double:
             message = "a string stands in single quotes"
             note = Note(code="double-quoted-string", message=message, offset=token.offset)
             self.notes.append(note)
         return Constant(token.text)
 
     def _reference(self, token: Token) -> Node:
+        if token.kind is Kind.WORD:
+            message = f"'{token.text}' is no literal; put text in single quotes"
+            raise ExpressionInvalid(message, token.offset)
         try:
-            return self.dialect.reference(token.text)
+            return reference(token.text)
         except ExpressionInvalid as problem:
             raise problem.moved(token.offset) from problem
 

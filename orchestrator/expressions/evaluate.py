@@ -21,10 +21,12 @@ from typing import TypeAlias
 from jsonpointer import EndOfList, JsonPointer, JsonPointerException
 
 from orchestrator.errors import RenderFailed
+from orchestrator.expressions import cel
 from orchestrator.expressions.nodes import (
     MISSING,
     And,
     Array,
+    Cel,
     Compare,
     Comparison,
     Constant,
@@ -85,7 +87,8 @@ _MAYBE_NUMBER = re.compile(r"[-+.eE0-9]{1,64}")
 def evaluate(node: Node, context: Context) -> Value:
     """MISSING if the node, or anything it is made of, is not there.
 
-    Raises RenderFailed for a Secret: the sender resolves those, nobody else may.
+    Raises RenderFailed for a Secret: the sender resolves those, nobody else may. Raises
+    ConditionFailed for a condition in CEL that gives an error, as of something missing.
     """
     match node:
         case Constant(value):
@@ -98,9 +101,11 @@ def evaluate(node: Node, context: Context) -> Value:
             return _object(members, context)
         case Compare():
             left, right = evaluate(node.left, context), evaluate(node.right, context)
-            return _compare(node.operator, left, right, fold_case=node.fold_case)
+            return _compare(node.operator, left, right)
         case And() | Or() | Not():
             return _logic(node, context)
+        case Cel():
+            return cel.holds(node.text, _named(node.names, context))
         case _:
             return _reference(node, context)
 
@@ -244,12 +249,26 @@ def _truth(node: Node, context: Context) -> bool | None:
     return value if isinstance(value, bool) else None
 
 
-def _compare(operator: Comparison, left: Value, right: Value, *, fold_case: bool) -> Value:
+def _named(names: Iterable[Input | Output], context: Context) -> dict[str, Json]:
+    """The values as CEL sees them; what is missing is left out, for ``has()`` to find."""
+    inputs: dict[str, Json] = {}
+    outputs: dict[str, Json] = {}
+    for node in names:
+        value = _reference(node, context)
+        *step, name = cel.path(node)[1:]
+        holder = inputs
+        for part in step:
+            holder = outputs.setdefault(part, {})  # type: ignore[assignment]
+        if not isinstance(value, Missing):
+            holder[name] = value
+    return {"inputs": inputs, "outputs": outputs}
+
+
+def _compare(operator: Comparison, left: Value, right: Value) -> Value:
     if isinstance(left, Missing) or isinstance(right, Missing):
         return MISSING
-    if fold_case:
-        left, right = _as_numbers(left, right)
-        left, right = _folded(left), _folded(right)
+    left, right = _as_numbers(left, right)
+    left, right = _folded(left), _folded(right)
     match operator:
         case "==":
             return _equal(left, right)

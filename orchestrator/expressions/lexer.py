@@ -33,7 +33,7 @@ class ExpressionUnsupported(ExpressionInvalid):
 class Kind(Enum):
     #: ``$statusCode``, ``$response.body#/id``: a runtime expression.
     EXPRESSION = "expression"
-    #: ``true``, ``null``; in OSOP also a dotted path.
+    #: ``true``, ``null``, or what should have been quoted.
     WORD = "word"
     STRING = "string"
     NUMBER = "number"

@@ -140,11 +140,11 @@ class Object:
 
 @dataclass(frozen=True, slots=True)
 class Compare:
+    """Strings are compared without case (Arazzo 1.0.1, "Criterion Object")."""
+
     operator: Comparison
     left: Node
     right: Node
-    #: Arazzo compares strings without case (1.0.1, "Criterion Object"); CEL does not.
-    fold_case: bool = True
 
     def __str__(self) -> str:
         return f"{self.left} {self.operator} {self.right}"
@@ -176,6 +176,18 @@ class Not:
         return f"!{self.operand}"
 
 
+@dataclass(frozen=True, slots=True)
+class Cel:
+    """A condition in CEL over ``inputs.NAME`` and ``outputs.STEP.NAME``."""
+
+    text: str
+    #: What the text names, in order of appearance, each once; no pointers: CEL has its own.
+    names: tuple[Input | Output, ...] = ()
+
+    def __str__(self) -> str:
+        return self.text
+
+
 Node: TypeAlias = (
     Constant
     | Input
@@ -192,6 +204,7 @@ Node: TypeAlias = (
     | And
     | Or
     | Not
+    | Cel
 )
 
 
@@ -209,6 +222,8 @@ def walk(node: Node) -> Iterator[Node]:
             children = (node.left, node.right)
         case Not(operand):
             children = (operand,)
+        case Cel():
+            children = node.names
         case _:
             children = ()
     for child in children:

@@ -26,7 +26,7 @@ _CLASSES: Final[dict[str, type]] = {
         model.Retry, model.End, model.HttpCall, model.Body,
         nodes.Constant, nodes.Input, nodes.Output, nodes.StatusCode, nodes.ResponseBody,
         nodes.ResponseHeader, nodes.RequestPart, nodes.Secret, nodes.Text, nodes.Array,
-        nodes.Object, nodes.Compare, nodes.And, nodes.Or, nodes.Not,
+        nodes.Object, nodes.Compare, nodes.And, nodes.Or, nodes.Not, nodes.Cel,
     )
 }  # fmt: skip
 

@@ -49,6 +49,9 @@ class Goto:
     step: str
     #: The route is closed once its target was visited this often.
     cap: int
+    #: It leads back before the step that failed, which is then done anew: not for a failure that
+    #: can only come again, as the provider says or the visit before has shown.
+    redo: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -54,6 +54,8 @@ class Verdict:
     retry_after_ms: int | None = None
     #: Sending again is useless by the provider's own word: wait no more, look up or park.
     stop: bool = False
+    #: The same done anew, with another key, would be refused anew.
+    lasting: bool = False
 
 
 #: What may stand in a log, a listing or a metric. Long numbers could be a card or a phone.
@@ -83,6 +85,7 @@ def classify(profile: Profile, *, method: str, keyed: bool, result: Result, now_
         detail=_found(result, profile.codes.detail),
         retry_after_ms=_wait(profile, rule or _NO_RULE, result, now_ms),
         stop=advice is False or (rule is not None and rule.stop),
+        lasting=rule is not None and rule.lasting,
     )
 
 

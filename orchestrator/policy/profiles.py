@@ -105,6 +105,8 @@ class Rule:
     code_at: str = ""
     #: Another send is useless, or would be told the same.
     stop: bool = False
+    #: The same done anew is refused anew: a fallback that only repeats is not taken.
+    lasting: bool = False
     #: Lower bound of the wait before another send.
     wait_ms: int = 0
 
@@ -320,6 +322,7 @@ def _rule(table: Table) -> Rule:
         code=table.text("code", ""),
         code_at=table.text("code_at", ""),
         stop=table.has("stop") and table.flag("stop"),
+        lasting=table.has("lasting") and table.flag("lasting"),
         wait_ms=table.integer("wait_ms", 0),
     )
 

@@ -12,11 +12,14 @@ from typing import Final
 
 from orchestrator.expressions.nodes import (
     Array,
+    Compare,
     Constant,
     Node,
     Object,
+    Or,
     Output,
     ResponseBody,
+    StatusCode,
     Text,
 )
 from orchestrator.formats.bodies import JSON
@@ -30,6 +33,14 @@ PROVIDER: Final = "anthropic"
 VERSION: Final = "2023-06-01"
 #: What the model wrote, whatever else the node names its outputs.
 TEXT: Final = ("text", ResponseBody("/content/0/text"))
+#: A refusal is a 200 as well, and so is a text that was cut off at ``max_tokens``.
+CRITERIA: Final = (
+    Compare("==", StatusCode(), Constant(200)),
+    Or(
+        Compare("==", ResponseBody("/stop_reason"), Constant("end_turn")),
+        Compare("==", ResponseBody("/stop_reason"), Constant("stop_sequence")),
+    ),
+)
 
 _SECRET_NAME = re.compile(r"secret|token|password|key", re.IGNORECASE)
 

@@ -105,6 +105,7 @@ class _Lowering:
                 yield plan.Step(
                     id=node.id,
                     call=call,
+                    criteria=agent.CRITERIA if isinstance(node.runtime, Agent) else (),
                     outputs=outputs,
                     success=success,
                     failure=failure,
@@ -163,5 +164,7 @@ class _Lowering:
         conditions = self.expressions.conditions(when, Where.ROUTE, edge.source)
         for condition in conditions:
             refuse_secrets(condition, edge.place, self.report)
-        cap = FALLBACK_CAP if edge.mode == "fallback" else EDGE_CAP
-        return plan.Route(then=plan.Goto(step=edge.target, cap=cap), when=conditions)
+        fallback = edge.mode == "fallback"
+        cap = FALLBACK_CAP if fallback else EDGE_CAP
+        redo = fallback and self.flow.leads_back(edge)
+        return plan.Route(then=plan.Goto(step=edge.target, cap=cap, redo=redo), when=conditions)

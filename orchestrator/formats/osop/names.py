@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
-from orchestrator.expressions.conditions import Dialect, Parsed, condition
+from orchestrator.expressions.conditions import Parsed
 from orchestrator.expressions.lexer import ExpressionInvalid, ExpressionUnsupported
 from orchestrator.expressions.nodes import Constant, Input, Node, Output, Secret, StatusCode, Text
 from orchestrator.expressions.references import reference
 from orchestrator.formats.diagnostics import did_you_mean
+from orchestrator.formats.osop.condition import condition
 
 _LATER: Final = ("env", "metadata", "loop", "event", "variables")
 _PATH = re.compile(r"[A-Za-z_][\w-]*(?:\.[\w-]+|\[[0-9]+\])*")
@@ -41,53 +42,68 @@ class Names:
         return self._filled(text, _IN_ADDRESS)
 
     def condition(self, text: str) -> Parsed:
-        """Simple comparisons; this is where a CEL library will go."""
-        dialect = Dialect(reference=self._in_condition, fold_case=False, double_quotes=True)
-        return condition(text, dialect)
+        """Raises ExpressionInvalid, with the offset in ``text``."""
+        return Parsed(node=condition(text, self._in_condition, self._is_name))
 
     def node(self, path: str) -> Node:
         """Raises ExpressionInvalid, with an offset from 0."""
         if not _PATH.fullmatch(path):
             raise ExpressionUnsupported(f"'{path}' is more than a name; only names are read here")
-        root, *rest = _PART.findall(path)
+        parts = tuple(_PART.findall(path))
+        if parts[0] == "secrets":
+            return Secret(_second(parts))
+        node, taken = self._resolved(parts)
+        return replace(node, pointer="".join(f"/{part}" for part in parts[taken:]))
+
+    def _resolved(self, parts: tuple[str, ...]) -> tuple[Input | Output, int]:
+        """The value that a dotted name begins with, and how many of its parts that took."""
+        root = parts[0]
         match root:
             case "inputs":
-                return Input(_first(rest, root), _pointer(rest[1:]))
-            case "secrets":
-                return Secret(_first(rest, root))
+                return Input(_second(parts)), 2
             case "outputs":
-                return self._output(_first(rest, root), rest[1:])
+                return self._output(parts[1:], root), 3
             case _ if root in _LATER:
                 raise ExpressionUnsupported(f"'{root}' is not supported yet")
+            case _ if _alike(root, self.outputs) is not None:
+                return self._output(parts, root), 2
             case _:
-                return self._bare(root, rest)
+                return self._bare(root), 1
 
-    def _in_condition(self, text: str) -> Node:
-        embedded = _EMBEDDED.fullmatch(text)
-        return self.node(embedded[1].strip() if embedded else text)
+    def _in_condition(self, parts: tuple[str, ...]) -> tuple[Input | Output, int]:
+        if parts[0] == "secrets":
+            raise ExpressionInvalid("a secret is no condition: it can only stand in a header")
+        return self._resolved(parts)
 
-    def _bare(self, root: str, rest: list[str]) -> Node:
-        if _alike(root, self.outputs) is not None:
-            return self._output(root, rest)
+    def _is_name(self, name: str) -> bool:
+        return _alike(name, self._all()) is not None
+
+    def _all(self) -> tuple[str, ...]:
+        outputs = (output for names in self.outputs.values() for output in names)
+        return (*self.outputs, *self.inputs, *outputs)
+
+    def _bare(self, root: str) -> Input | Output:
         if (name := _alike(root, self.inputs)) is not None:
-            return Input(name, _pointer(rest))
+            return Input(name)
         holders = [(n, found) for n, o in self.outputs.items() if (found := _alike(root, o))]
         match holders:
             case [(step, name)]:
-                return Output(step, name, _pointer(rest))
+                return Output(step, name)
             case []:
-                known = [*self.outputs, *self.inputs]
-                raise ExpressionInvalid(f"nothing is called '{root}'{did_you_mean(root, known)}")
+                hint = did_you_mean(root, self._all())
+                raise ExpressionInvalid(f"nothing is called '{root}'{hint}")
             case several:
                 nodes = ", ".join(step for step, _ in several)
                 raise ExpressionInvalid(f"'{root}' is an output of several nodes: {nodes}")
 
-    def _output(self, node: str, rest: list[str]) -> Output:
+    def _output(self, parts: tuple[str, ...], root: str) -> Output:
+        """Of a node and its output's name."""
+        node = parts[0] if parts else _second((root,))
         step = _alike(node, self.outputs)
         if step is None:
             raise ExpressionInvalid(f"there is no node '{node}'{did_you_mean(node, self.outputs)}")
-        name = _first(rest, node)
-        return Output(step, _alike(name, self.outputs[step]) or name, _pointer(rest[1:]))
+        name = _second(parts)
+        return Output(step, _alike(name, self.outputs[step]) or name)
 
     def _filled(self, text: str, pattern: re.Pattern[str]) -> Parsed:
         whole = pattern.fullmatch(text)
@@ -140,11 +156,7 @@ def _alike(name: str, known: Collection[str]) -> str | None:
     return next((k for k in known if k.replace("-", "_") == name.replace("-", "_")), None)
 
 
-def _first(parts: list[str], root: str) -> str:
-    if not parts:
-        raise ExpressionInvalid(f"'{root}' alone is no value; write {root}.NAME")
-    return parts[0]
-
-
-def _pointer(parts: list[str]) -> str:
-    return "".join(f"/{part}" for part in parts)
+def _second(parts: tuple[str, ...]) -> str:
+    if len(parts) == 1:
+        raise ExpressionInvalid(f"'{parts[0]}' alone is no value; write {parts[0]}.NAME")
+    return parts[1]

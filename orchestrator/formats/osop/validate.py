@@ -29,6 +29,10 @@ class Flow:
             return ()
         return tuple(n.id for n in self.document.nodes if n.id in sources)
 
+    def leads_back(self, edge: Edge) -> bool:
+        """Whether the edge's source comes again after its target."""
+        return edge.target in self.graph and edge.source in reachable(self.graph, (edge.target,))
+
     def surely_done(self, node: str) -> tuple[str, ...]:
         """Nodes that have succeeded whenever this one is entered, in document order."""
         return tuple(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.engine.advance import VISITS_EXHAUSTED
+from orchestrator.engine.advance import UNANSWERED, VISITS_EXHAUSTED
 from orchestrator.engine.state import Phase, Result, Status
+from orchestrator.plan.model import Goto
 from tests.fakes.bench import Bench
 from tests.fakes.plans import again, end, goto, linear, one_of, plan, step, to
 
@@ -302,3 +303,46 @@ def test_a_way_into_a_step_in_doubt_waits_for_no_new_visit(phase: Phase) -> None
     bench.run("a")
     visit = bench.state.visits["x"]
     assert (visit.number, visit.phase) == (1, phase)
+
+
+def redo_loop(cap: int = 3) -> Bench:
+    """create → confirm → done; a confirm that fails leads back to create."""
+    back = one_of(Goto(step="create", cap=cap, redo=True))
+    return Bench(
+        plan(step("create", to("confirm")), step("confirm", to("done"), [back]), step("done"))
+    )
+
+
+def test_a_way_back_is_taken_once_for_a_refusal_and_not_again_for_the_very_same() -> None:
+    bench = redo_loop()
+    bench.run("create")
+    assert bench.fail("confirm", "card_declined").entered == (("create", 2),)
+    bench.run("create")
+    assert bench.fail("confirm", "card_declined").entered == ()
+    assert bench.status() is Status.FAILED
+    assert (bench.state.code, bench.state.failed_step) == ("card_declined", "confirm")
+
+
+def test_a_way_back_is_taken_up_to_its_cap_while_each_refusal_is_another() -> None:
+    bench = redo_loop(cap=3)
+    for code in ("card_declined", "processing_error", "card_declined"):
+        bench.run("create")
+        bench.fail("confirm", code)
+    assert bench.visits("create") == 3
+    assert bench.status() is Status.FAILED
+
+
+def test_a_success_whose_way_on_nobody_can_tell_ends_the_run_and_takes_no_fallback() -> None:
+    bench = Bench(plan(step("a", to("b"), to("c")), step("b"), step("c")))
+    bench.run("a", matched=UNANSWERED, code="condition-failed")
+    assert bench.phase("a") is Phase.SUCCEEDED
+    assert bench.status() is Status.FAILED
+    assert (bench.state.code, bench.state.failed_step) == ("condition-failed", "a")
+    assert bench.phase("b") is bench.phase("c") is None
+
+
+def test_a_failure_whose_way_on_nobody_can_tell_is_that_failure() -> None:
+    bench = Bench(plan(step("a", (), to("c")), step("c")))
+    bench.fail("a", "card_declined", matched=UNANSWERED)
+    assert bench.status() is Status.FAILED
+    assert bench.state.code == "card_declined"

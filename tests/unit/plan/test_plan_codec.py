@@ -37,10 +37,11 @@ def _inner(children: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
         st.builds(n.Text, some),
         st.builds(n.Array, some),
         st.builds(n.Object, st.lists(st.tuples(_WORD, children), max_size=3).map(tuple)),
-        st.builds(n.Compare, st.sampled_from(["==", "<="]), children, children, st.booleans()),
+        st.builds(n.Compare, st.sampled_from(["==", "<="]), children, children),
         st.builds(n.And, children, children),
         st.builds(n.Or, children, children),
         st.builds(n.Not, children),
+        st.builds(n.Cel, _WORD, st.lists(st.builds(n.Output, _WORD, _WORD), max_size=2).map(tuple)),
     )
 
 

@@ -353,3 +353,30 @@ def test_the_first_rule_that_matches_decides() -> None:
     lost = NoAnswer(stage="sent", reason="timeout")
     assert kind("PUT", False, lost).kind is Kind.TRANSIENT
     assert kind("POST", True, lost).kind is Kind.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("error", "lasting"),
+    [
+        ({"code": "card_declined", "decline_code": "lost_card"}, True),
+        ({"code": "card_declined", "advice_code": "do_not_try_again"}, True),
+        ({"code": "expired_card"}, True),
+        ({"code": "card_declined", "decline_code": "generic_decline"}, False),
+        ({"code": "card_declined", "decline_code": "insufficient_funds"}, False),
+        ({"code": "processing_error", "decline_code": "processing_error"}, False),
+    ],
+)
+def test_a_decline_lasts_when_the_same_card_can_only_be_declined_again(
+    error: dict[str, Json], lasting: bool
+) -> None:
+    verdict = answered("stripe", 402, {"error": {"type": "card_error", **error}})
+    assert (verdict.kind, verdict.lasting) == (Kind.FINAL, lasting)
+    assert verdict.code == error["code"]
+
+
+@pytest.mark.parametrize("reason", ["refusal", "max_tokens"])
+def test_a_text_that_a_model_refused_or_cut_off_is_final_by_its_reason(reason: str) -> None:
+    verdict = answered("anthropic", 200, {"content": [], "stop_reason": reason})
+    assert (verdict.kind, verdict.code) == (Kind.FINAL, reason)
+    whole = answered("anthropic", 200, {"content": [], "stop_reason": "end_turn"})
+    assert whole.kind is Kind.ANSWERED
