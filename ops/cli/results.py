@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from ops.cli import terminal
-from orchestrator.errors import DocumentRefused, DurazzoError
+from orchestrator.engine.state import Status
+from orchestrator.errors import Diagnostic, DocumentRefused, DurazzoError
 from orchestrator.service import Report
 
 
-def show_result(report: Report, *, as_json: bool, outputs: bool = True) -> None:
+def show_result(
+    report: Report, *, as_json: bool = False, outputs: bool = True, reveal: bool = False
+) -> None:
     """``outputs``: the values that the workflow declares as its outputs; no other is shown."""
     if as_json:
-        shown = report.as_json()
+        shown = report.as_json(reveal=reveal)
         terminal.put_json(shown if outputs else {**shown, "outputs": {}})
         return
     took = report.ended - report.accepted
@@ -23,8 +26,17 @@ def show_result(report: Report, *, as_json: bool, outputs: bool = True) -> None:
     if report.error_code:
         terminal.out(f"  {terminal.plain(report.explain())}")
     width = max((len(name) for name in report.outputs), default=0)
-    for name, value in report.outputs.items() if outputs else ():
+    for name, value in report.shown_outputs(reveal=reveal).items() if outputs else ():
         terminal.out(f"  {terminal.plain(name).ljust(width)}  {terminal.value(value)}")
+    if report.state == Status.FAILED:
+        _remind(report.diagnostics)
+
+
+def _remind(diagnostics: Iterable[Diagnostic]) -> None:
+    """That the document was known not to work as published."""
+    for diagnostic in diagnostics:
+        if diagnostic.code == "overlay-available":
+            terminal.say(f"note: {terminal.plain(diagnostic.message)}")
 
 
 @contextmanager

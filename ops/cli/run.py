@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from types import FrameType
 from typing import Final
 
@@ -21,7 +22,7 @@ from ops.cli.opened import opened
 from ops.cli.results import refused_as_json, show_result
 from orchestrator.engine.state import Status
 from orchestrator.errors import NoWorker
-from orchestrator.service import Core, Run, submit
+from orchestrator.service import Core, Report, Run, submit
 from orchestrator.service.inspect import SETTLED
 from orchestrator.settings import from_environ
 from orchestrator.wiring import load_profiles
@@ -44,6 +45,7 @@ DETACHED: Final = 130
     metavar="S",
     help="Wait so many seconds at most; the run goes on.",
 )
+@click.option("--reveal", is_flag=True, help="Print outputs that are secrets as they are.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
 @click.pass_context
 def run(
@@ -54,6 +56,7 @@ def run(
     *,
     dry_run: bool,
     timeout: float | None,
+    reveal: bool,
     as_json: bool,
 ) -> None:
     """Run a workflow and wait for its end.
@@ -71,11 +74,14 @@ def run(
             dry.show(order, from_environ(), as_json=as_json)
             return
         with _signals():
-            code = _carry_out(order, asked, timeout, as_json=as_json)
+            show = partial(show_result, as_json=as_json, reveal=reveal)
+            code = _carry_out(order, asked, timeout, show)
     ctx.exit(code)
 
 
-def _carry_out(order: Order, asked: Asked, timeout: float | None, *, as_json: bool) -> int:
+def _carry_out(
+    order: Order, asked: Asked, timeout: float | None, show: Callable[[Report], None]
+) -> int:
     settings = from_environ()
     if not settings.redis_url:
         secrets.check(order.plan, load_profiles(), settings)
@@ -88,8 +94,8 @@ def _carry_out(order: Order, asked: Asked, timeout: float | None, *, as_json: bo
         except KeyboardInterrupt:
             _say_where(run, workers, "left")
             return DETACHED
-        report = replace(run.report(), diagnostics=order.loaded.diagnostics)
-        show_result(report, as_json=as_json)
+        # Before the worker ends, which takes a moment that nobody should wait for.
+        show(replace(run.report(), diagnostics=order.loaded.diagnostics))
         if status not in SETTLED:
             _say_where(run, workers, "timed out")
     return EXIT_CODES.get(status, TIMED_OUT)

@@ -38,9 +38,10 @@ def runs(limit: int, *, as_json: bool) -> None:
 @click.command(cls=Command, example="durazzo show 01k9 --events")
 @click.argument("run")
 @click.option("--outputs", is_flag=True, help="With the values of the workflow's outputs.")
+@click.option("--reveal", is_flag=True, help="With outputs that are secrets, too.")
 @click.option("--events", is_flag=True, help="With all that the journal holds of it.")
 @click.option("--json", "as_json", is_flag=True, help="As `durazzo run --json` prints it.")
-def show(run: str, *, outputs: bool, events: bool, as_json: bool) -> None:
+def show(run: str, *, outputs: bool, reveal: bool, events: bool, as_json: bool) -> None:
     """Show one run: its steps, and what failed. RUN is an id, or the beginning of one."""
     with opened() as wiring:
         found = find(wiring.core, run)
@@ -48,13 +49,13 @@ def show(run: str, *, outputs: bool, events: bool, as_json: bool) -> None:
         history = found.history() if events else []
         key = found.key()
     if as_json:
-        shown: dict[str, Any] = report.as_json()
-        shown |= {} if outputs else {"outputs": {}}
+        shown: dict[str, Any] = report.as_json(reveal=reveal)
+        shown |= {} if outputs or reveal else {"outputs": {}}
         shown |= {"key": key} if key is not None else {}
         shown |= {"events": [_event(event) for event in history]} if events else {}
         terminal.put_json(shown)
         return
-    show_result(report, as_json=False, outputs=outputs)
+    show_result(report, outputs=outputs or reveal, reveal=reveal)
     if key is not None:
         terminal.out(f"  run key {terminal.plain(key)}")
     _steps(report)

@@ -14,11 +14,14 @@ from orchestrator.expressions.evaluate import Context, evaluate
 from orchestrator.expressions.nodes import Json, Missing
 from orchestrator.plan.graph import Graph
 from orchestrator.plan.model import output_steps
+from orchestrator.plan.secrets import secret_outputs
 from orchestrator.service.core import Core
 
 #: States in which a run changes no more by itself.
 SETTLED: Final = frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELLED, Status.UNKNOWN})
 _GOES_ON: Final = frozenset({Status.PENDING, Status.RUNNING, Status.WAITING})
+#: What stands in place of a secret.
+HIDDEN: Final = "[secret]"
 #: Runs among which the beginning of an id is looked for.
 _SEARCHED: Final = 100_000
 _POLL_MIN: Final = 20
@@ -54,8 +57,11 @@ class Report:
     run: str
     workflow: str
     state: str
+    #: By name, secrets included: for the application, not to be shown.
     outputs: Mapping[str, Json]
     steps: Sequence[StepReport]
+    #: Those of the outputs that are secrets, e.g. an access token.
+    secrets: frozenset[str] = frozenset()
     error: StepReport | None = None
     error_code: str = ""
     #: ms since the epoch, Redis' clock; 0 for a run that has not ended.
@@ -63,13 +69,18 @@ class Report:
     ended: int = 0
     diagnostics: Sequence[Diagnostic] = field(default=())
 
-    def as_json(self) -> dict[str, Json]:
+    def shown_outputs(self, *, reveal: bool = False) -> dict[str, Json]:
+        """``reveal``: secrets as they are, instead of a mask."""
+        hidden = frozenset() if reveal else self.secrets
+        return {name: HIDDEN if name in hidden else v for name, v in self.outputs.items()}
+
+    def as_json(self, *, reveal: bool = False) -> dict[str, Json]:
         """The documented shape of ``--json``."""
         return {
             "run": self.run,
             "workflow": self.workflow,
             "state": self.state,
-            "outputs": dict(self.outputs),
+            "outputs": self.shown_outputs(reveal=reveal),
             "steps": [step.as_json() for step in self.steps],
             "error": self._error(),
             "diagnostics": [d.as_json() for d in self.diagnostics],  # type: ignore[misc]
@@ -90,7 +101,10 @@ class Report:
             return f"the run was {self.state}: {self.error_code}"
         detail = f" ({self.error.detail})" if self.error.detail else ""
         status = f", HTTP {self.error.status}" if self.error.status else ""
-        return f"step {self.error.step} {self.error.state}: {self.error_code}{detail}{status}"
+        step = f"step {self.error.step} {self.error.state}"
+        # A step that succeeded is to blame when nobody could tell the way on from it.
+        where = f"after {step}" if self.error.state == Phase.SUCCEEDED else step
+        return f"{where}: {self.error_code}{detail}{status}"
 
 
 class Run:
@@ -138,6 +152,7 @@ class Run:
             workflow=state.name,
             state=state.status,
             outputs=self._outputs(graph),
+            secrets=secret_outputs(graph.plan),
             steps=steps,
             error=blamed,
             error_code=state.code or (blamed.code or blamed.state if blamed else ""),

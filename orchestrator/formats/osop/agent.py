@@ -6,7 +6,6 @@ a model as for Stripe. Credentials are the provider profile's.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
@@ -42,8 +41,6 @@ CRITERIA: Final = (
     ),
 )
 
-_SECRET_NAME = re.compile(r"secret|token|password|key", re.IGNORECASE)
-
 
 def call(
     agent: Agent,
@@ -53,7 +50,7 @@ def call(
     facts: Mapping[str, Collection[str]],
     endpoints: Endpoints,
 ) -> HttpCall:
-    """``facts``: output names by node, of the nodes that have surely succeeded by then."""
+    """``facts``: what the model is told: output names by node, no secret among them."""
     message = Object((("role", Constant("user")), ("content", _message(description, facts))))
     fields: list[tuple[str, Node]] = [
         ("model", Constant(agent.model)),
@@ -77,7 +74,7 @@ def call(
 
 
 def _message(description: str, facts: Mapping[str, Collection[str]]) -> Node:
-    """What is to be done, and what is known; a prompt never holds what is named a secret."""
+    """What is to be done, and what is known."""
     lines = list(_lines(facts))
     if not lines:
         return Constant(description)
@@ -87,7 +84,6 @@ def _message(description: str, facts: Mapping[str, Collection[str]]) -> Node:
 def _lines(facts: Mapping[str, Collection[str]]) -> Iterator[Node]:
     for step, names in facts.items():
         for name in names:
-            if not _SECRET_NAME.search(name):
-                yield Constant(f"- {step}.{name}: ")
-                yield Output(step, name)
-                yield Constant("\n")
+            yield Constant(f"- {step}.{name}: ")
+            yield Output(step, name)
+            yield Constant("\n")

@@ -23,6 +23,7 @@ from orchestrator.formats.osop.validate import Flow, flow_of
 from orchestrator.formats.scope import Scope, Where
 from orchestrator.formats.source import Scalar, Tree
 from orchestrator.plan import model as plan
+from orchestrator.plan.secrets import sounds_secret
 
 #: Visits of a node through edges that a success takes: what ends a loop.
 EDGE_CAP: Final = 100
@@ -128,9 +129,18 @@ class _Lowering:
             runtime,
             system=system,
             description=node.description,
-            facts={done: self.outputs[done] for done in self.flow.surely_done(node.id)},
+            facts={done: self._facts(done) for done in self.flow.surely_done(node.id)},
             endpoints=self.calls.endpoints,
         )
+
+    def _facts(self, node: str) -> list[str]:
+        """What a node's outputs are called, but for secrets: a prompt never holds one."""
+        paths = {name.text: path.text for n in self._nodes(node) for name, path in n.outputs}
+        names = self.outputs[node]
+        return [n for n in names if not sounds_secret(n) and not sounds_secret(paths.get(n, ""))]
+
+    def _nodes(self, node: str) -> Iterator[Node]:
+        return (n for n in self.flow.document.nodes if n.id == node)
 
     def _outputs(self, node: Node) -> Iterator[tuple[str, Expression]]:
         for name, path in node.outputs:
