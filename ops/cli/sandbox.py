@@ -9,7 +9,13 @@ import click
 from ops.cli import terminal
 from ops.cli.commands import Command
 from ops.sandbox.server import serve
-from ops.sandbox.settings import Settings, StripeSettings, TwilioSettings
+from ops.sandbox.settings import (
+    WORLDS,
+    Settings,
+    StripeSettings,
+    TwilioSettings,
+    WorldName,
+)
 from orchestrator.errors import SettingsRefused
 
 
@@ -30,6 +36,13 @@ curl localhost:8020/ledger""",
     help="Where to write what points durazzo here, for a shell to source.",
 )
 @click.option(
+    "--world",
+    type=click.Choice(WORLDS),
+    default="real",
+    show_default=True,
+    help="As the providers behave, or as published descriptions say they do.",
+)
+@click.option(
     "--redirect-methods", is_flag=True, help="The Stripe account has methods that redirect."
 )
 @click.option("--stripe-rate", type=float, help="Requests per second per endpoint, then 429.")
@@ -39,14 +52,19 @@ def sandbox(
     port: int,
     host: str,
     env_file: Path | None,
+    world: WorldName,
     redirect_methods: bool,
     stripe_rate: float | None,
     twilio_rate: float | None,
 ) -> None:
-    """Serve look-alikes of Stripe and Twilio that move no money and send no texts."""
+    """Serve look-alikes of Stripe, Twilio, Fintecture and Anthropic.
+
+    They move no money, send no texts and ask no model.
+    """
     settings = Settings(
         stripe=StripeSettings(redirect_methods=redirect_methods, rate=stripe_rate),
         twilio=TwilioSettings(rate=twilio_rate),
+        world=world,
     )
     try:
         serve(port=port, host=host, env_file=env_file, announce=terminal.out, settings=settings)

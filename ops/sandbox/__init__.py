@@ -1,1 +1,1 @@
-"""A local look-alike of Stripe and Twilio over real HTTP, with books of its own."""
+"""Local look-alikes of Stripe, Twilio, Fintecture and Anthropic, with books of their own."""

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from ops.sandbox.server import serve
-from ops.sandbox.settings import Settings, StripeSettings, TwilioSettings
+from ops.sandbox.settings import WORLDS, Settings, StripeSettings, TwilioSettings
 
 
 def main() -> int:
@@ -16,6 +16,7 @@ def main() -> int:
     settings = Settings(
         stripe=StripeSettings(redirect_methods=options.redirect_methods, rate=options.stripe_rate),
         twilio=TwilioSettings(rate=options.twilio_rate),
+        world=options.world,
     )
     try:
         serve(
@@ -36,6 +37,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=int, default=0, help="0, as by default, is a free port")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--env-file", type=Path, help="where to write what points durazzo here")
+    parser.add_argument(
+        "--world",
+        choices=WORLDS,
+        default="real",
+        help="documented: as published descriptions say, which is not how the providers behave",
+    )
     parser.add_argument(
         "--redirect-methods",
         action="store_true",

@@ -1,4 +1,4 @@
-"""The ledger: what was really charged and sent, and what of it was one time too many.
+"""The ledger: what was really charged, sent, opened and written, and what of it was once too often.
 
 The books know neither a run nor a workflow. A duplicate is what they themselves can see:
 
@@ -6,14 +6,15 @@ The books know neither a run nor a workflow. A duplicate is what they themselves
   `metadata` (all its keys and values alike) or under the same idempotency key;
 - a **text** when one with the same (To, From, Body) was sent before.
 
-A charge with neither metadata nor key can be told from no other, so it is never a duplicate.
-Charges and texts are only ever added. Of requests the latest are kept.
+A charge with neither metadata nor key can be told from no other, so it is never a duplicate. Nor is
+a payment that was opened, for each is paid on its own or not at all, nor a generation.
+Of requests the latest are kept; everything else is only ever added.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 
 
@@ -54,6 +55,31 @@ class Text:
         return (self.to, self.sender, self.body)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payment:
+    """A payment that was opened at a bank, and that a payer has to confirm."""
+
+    session_id: str
+    amount: str
+    currency: str
+    communication: str
+    created: float
+    #: How far it is at a time, in the words of the provider.
+    status: Callable[[float], str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generation:
+    """A text that a model was asked for. Of the prompt there is a digest only."""
+
+    id: str
+    model: str
+    stop_reason: str
+    #: SHA-256.
+    prompt: bytes
+    created: float
+
+
 @dataclass(slots=True, kw_only=True)
 class Arrival:
     """A request to a provider, written down as it comes; what became of it is filled in later."""
@@ -74,6 +100,8 @@ class Books:
     def __init__(self, *, keep_requests: int) -> None:
         self._charges: list[tuple[Charge, str | None]] = []
         self._texts: list[tuple[Text, str | None]] = []
+        self._payments: list[Payment] = []
+        self._generations: list[Generation] = []
         self._requests: deque[Arrival] = deque(maxlen=keep_requests)
         self._first_charges: dict[Hashable, str] = {}
         self._first_texts: dict[Hashable, str] = {}
@@ -99,11 +127,19 @@ class Books:
         self._duplicate_texts += earlier is not None
         self._texts.append((text, earlier))
 
-    def ledger(self, *, with_requests: bool) -> dict[str, object]:
+    def opened(self, payment: Payment) -> None:
+        self._payments.append(payment)
+
+    def generated(self, generation: Generation) -> None:
+        self._generations.append(generation)
+
+    def ledger(self, *, now: float, with_requests: bool) -> dict[str, object]:
         """The whole ledger in the shape of `GET /ledger`."""
         ledger: dict[str, object] = {
             "charges": [_charge_row(*entry) for entry in self._charges],
             "messages": [_text_row(*entry) for entry in self._texts],
+            "payments": [_payment_row(payment, now) for payment in self._payments],
+            "generations": [_generation_row(generation) for generation in self._generations],
         }
         if with_requests:
             ledger["requests"] = [_request_row(arrival) for arrival in self._requests]
@@ -117,6 +153,8 @@ class Books:
         return {
             "charges": len(self._charges),
             "messages": len(self._texts),
+            "payments": len(self._payments),
+            "generations": len(self._generations),
             "requests": self._arrived,
             "requests_dropped": self._arrived - len(self._requests),
             "duplicates": self._duplicates(),
@@ -149,6 +187,27 @@ def _text_row(text: Text, earlier: str | None) -> dict[str, object]:
         "body": text.body,
         "created": text.created,
         "duplicate_of": earlier,
+    }
+
+
+def _payment_row(payment: Payment, now: float) -> dict[str, object]:
+    return {
+        "session_id": payment.session_id,
+        "amount": payment.amount,
+        "currency": payment.currency,
+        "communication": payment.communication,
+        "status": payment.status(now),
+        "created": payment.created,
+    }
+
+
+def _generation_row(generation: Generation) -> dict[str, object]:
+    return {
+        "id": generation.id,
+        "model": generation.model,
+        "stop_reason": generation.stop_reason,
+        "prompt_sha256": generation.prompt.hex(),
+        "created": generation.created,
     }
 
 

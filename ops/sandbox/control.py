@@ -2,7 +2,8 @@
 
 | | |
 |---|---|
-| `GET /ledger` | charges, messages, requests, duplicates; `?requests=0` leaves requests out |
+| `GET /ledger` | charges, messages, payments, generations, requests, duplicates; and `world` |
+| | `?requests=0` leaves requests out |
 | `GET /ledger/summary` | their counts |
 | `POST /faults` | scripts a fault or a list (see `faults`); `GET` shows, `DELETE` ends them |
 | `GET /clock`, `POST /clock` | the time, and `{"advance": seconds}` to move it forward |
@@ -12,7 +13,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from dataclasses import asdict
 from typing import Final
@@ -20,7 +20,7 @@ from typing import Final
 from aiohttp import web
 
 from ops.sandbox.clock import MovableClock
-from ops.sandbox.exchange import Body, encoded
+from ops.sandbox.exchange import Body, encoded, json_document
 from ops.sandbox.faults import MAX_FAULTS, Complaint, is_number, read_faults
 from ops.sandbox.settings import Settings
 from ops.sandbox.world import World
@@ -28,15 +28,27 @@ from ops.sandbox.world import World
 #: Some thirty years.
 _MAX_ADVANCE: Final = 1e9
 _WELCOME: Final = """\
-This is a sandbox: a local look-alike of Stripe (/stripe) and Twilio (/twilio) for tests.
-It moves no money and sends no texts. It is neither Stripe nor Twilio, and they have no part in it.
+This is a sandbox: local look-alikes of Stripe (/stripe), Twilio (/twilio), Fintecture
+(/fintecture) and Anthropic (/anthropic) for tests. It moves no money, sends no texts and asks no
+model. It is none of these companies', and they have no part in it.
 
-GET /ledger          what was charged and sent here (?requests=0: without the requests)
+GET /ledger          what was charged, sent, opened and written here (?requests=0: no requests)
 GET /ledger/summary  how much of it
 POST /faults         script failures (GET shows them, DELETE ends them)
 POST /clock          {"advance": seconds}
 POST /reset          forget everything
+
+What is refused when it is asked for so:
+Stripe      payment_method pm_card_visa_chargeDeclined and Stripe's other test tokens
+Twilio      To +15005550001, 2, 3, 4, 9; From +15005550001, 7, 8
+Fintecture  the payer's page (meta.url) with ?outcome=fail
+Anthropic   SANDBOX_REFUSAL anywhere in the prompt
 """
+DOCUMENTED: Final = (
+    "NOT HOW THE PROVIDERS BEHAVE: this is the documented world, which answers as published API "
+    "descriptions say. A real declined card is a 402, and real Fintecture wants Basic credentials, "
+    "psu_name, psu_email and state, and keeps its status under meta."
+)
 
 
 class Control:
@@ -49,13 +61,14 @@ class Control:
     def answer(self, method: str, path: str, query: str, body: bytes) -> web.Response:
         match method, path:
             case "GET", "/":
-                return web.Response(text=_WELCOME)
+                warning = f"{DOCUMENTED}\n\n" if self._settings.documented else ""
+                return web.Response(text=warning + _WELCOME)
             case "GET", "/healthz":
                 return _json({"status": "ok"})
             case "GET", "/ledger":
-                return _json(self.world.books.ledger(with_requests=query != "requests=0"))
+                return self._ledger(with_requests=query != "requests=0")
             case "GET", "/ledger/summary":
-                return _json(self.world.books.summary())
+                return self._summary()
             case _, "/faults":
                 return self._faults(method, body)
             case _, "/clock":
@@ -64,6 +77,13 @@ class Control:
                 return self._reset()
             case _:
                 return _wrong([Complaint("", f"there is no {method} {path} here")], status=404)
+
+    def _ledger(self, *, with_requests: bool) -> web.Response:
+        ledger = self.world.books.ledger(now=self.clock(), with_requests=with_requests)
+        return _json({"world": self._settings.world, **ledger})
+
+    def _summary(self) -> web.Response:
+        return _json({"world": self._settings.world, **self.world.books.summary()})
 
     def _faults(self, method: str, body: bytes) -> web.Response:
         faults = self.world.faults
@@ -103,7 +123,7 @@ class Control:
         """Calls that are under way end in the world that they began in."""
         self.clock.back_to_source()
         self.world = World.begin(self._settings, self._entropy)
-        return _json(self.world.books.summary())
+        return self._summary()
 
 
 def _json(body: Body, *, status: int = 200) -> web.Response:
@@ -118,6 +138,6 @@ def _wrong(complaints: list[Complaint], *, status: int = 400) -> web.Response:
 
 def _document(body: bytes) -> tuple[object, Complaint | None]:
     try:
-        return json.loads(body), None
-    except (ValueError, RecursionError) as error:
+        return json_document(body), None
+    except ValueError as error:
         return None, Complaint("", f"not JSON: {error}")

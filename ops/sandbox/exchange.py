@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import json
@@ -19,6 +20,7 @@ Body = Mapping[str, object]
 
 FORM: Final = "application/x-www-form-urlencoded"
 _MAX_FIELDS: Final = 1_000
+_NO_HEADERS: Final[Mapping[str, str]] = {}
 _ALPHANUMERIC: Final = bytes.maketrans(b"+/", b"0z")
 _COMPACT: Final = json.JSONEncoder(separators=(",", ":"))
 
@@ -47,6 +49,36 @@ class Reply:
     #: The operation was carried out for this very call: true for a declined card, false for a
     #: refusal (credentials, limits, bad parameters) and for the replay of a stored answer.
     executed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What an operation comes to, before the provider puts its ids on it."""
+
+    status: int
+    body: Body
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def reply(self, headers: Mapping[str, str] = _NO_HEADERS, *, executed: bool = False) -> Reply:
+        """As JSON; `headers` go on top of the answer's own."""
+        return Reply(
+            status=self.status,
+            body=encoded(self.body),
+            headers={"Content-Type": "application/json", **self.headers, **headers},
+            executed=executed,
+        )
+
+
+def ok(body: Body) -> Answer:
+    return Answer(status=200, body=body)
+
+
+class RefusedError(Exception):
+    """The call is answered without being carried out."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer.status)
+        self.answer = answer
 
 
 class Provider(Protocol):
@@ -81,6 +113,13 @@ class Ids:
         return f"{prefix}{self._source.getrandbits(128):032x}"
 
 
+async def carried_out(run: Callable[[], Answer], *, pause: float, instead: Reply | None) -> Reply:
+    """Runs after the pause, or only says something else: of an API that keeps no outcomes."""
+    if pause:
+        await asyncio.sleep(pause)
+    return run().reply(executed=True) if instead is None else instead
+
+
 def encoded(body: Body) -> bytes:
     return _COMPACT.encode(body).encode()
 
@@ -90,17 +129,41 @@ def form_pairs(text: str) -> list[tuple[str, str]]:
     return parse_qsl(text, keep_blank_values=True, max_num_fields=_MAX_FIELDS)
 
 
+def json_document(body: bytes) -> object:
+    """ValueError if it is not JSON, or nested too deep."""
+    try:
+        document: object = json.loads(body)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+    return document
+
+
+def own_url(call: Call, prefix: str) -> str:
+    """Where a browser reaches the provider under this prefix."""
+    return f"http://{call.headers.get('Host', '127.0.0.1')}/{prefix}"
+
+
 def media_type(call: Call) -> str:
     return call.headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
 
+def bearer_token(call: Call) -> str | None:
+    return _authorization(call, "bearer")
+
+
 def basic_credentials(call: Call) -> tuple[str, str] | None:
     """User and password of HTTP Basic, or None when there are none that can be read."""
-    scheme, _, token = call.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "basic":
+    token = _authorization(call, "basic")
+    if token is None:
         return None
     try:
         user, colon, password = base64.b64decode(token, validate=True).decode().partition(":")
     except (binascii.Error, UnicodeDecodeError):
         return None
     return (user, password) if colon else None
+
+
+def _authorization(call: Call, scheme: str) -> str | None:
+    """What follows the scheme in the Authorization header; None under another scheme."""
+    said, _, rest = call.headers.get("Authorization", "").partition(" ")
+    return rest.strip() if said.lower() == scheme else None

@@ -22,8 +22,12 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from ops.sandbox.control import DOCUMENTED
 from ops.sandbox.exchange import Clock
 from ops.sandbox.settings import (
+    ANTHROPIC_API_KEY,
+    FINTECTURE_APP_ID,
+    FINTECTURE_APP_SECRET,
     STRIPE_SECRET_KEY,
     TWILIO_ACCOUNT_SID,
     TWILIO_AUTH_TOKEN,
@@ -32,7 +36,8 @@ from ops.sandbox.settings import (
 from ops.sandbox.wire import Sandbox
 
 WARNING: Final = (
-    "this is a look-alike of Stripe and Twilio for tests: it moves no money and sends no texts"
+    "these are look-alikes of Stripe, Twilio, Fintecture and Anthropic for tests: they move no "
+    "money, send no texts and ask no model"
 )
 _DEFAULTS: Final = Settings()
 #: Seconds that calls under way get to end when the server stops.
@@ -63,12 +68,18 @@ def _variables(base_url: str) -> dict[str, str]:
     servers = {
         "https://api.stripe.com": f"{base_url}/stripe",
         "https://api.twilio.com": f"{base_url}/twilio",
+        "https://api.fintecture.com": f"{base_url}/fintecture",
+        "https://api-sandbox.fintecture.com": f"{base_url}/fintecture",
+        "https://api.anthropic.com": f"{base_url}/anthropic",
     }
     return {
         "DURAZZO_SERVERS": json.dumps(servers),
         "STRIPE_SECRET_KEY": STRIPE_SECRET_KEY,
         "TWILIO_ACCOUNT_SID": TWILIO_ACCOUNT_SID,
         "TWILIO_AUTH_TOKEN": TWILIO_AUTH_TOKEN,
+        "FINTECTURE_APP_ID": FINTECTURE_APP_ID,
+        "FINTECTURE_APP_SECRET": FINTECTURE_APP_SECRET,
+        "ANTHROPIC_API_KEY": ANTHROPIC_API_KEY,
     }
 
 
@@ -116,6 +127,8 @@ async def _serve(
             write_private(env_file, env_lines(base_url))
         announce(f"sandbox listening on {base_url}")
         announce(WARNING)
+        if settings.documented:
+            announce(DOCUMENTED)
         await stop.wait()
 
 

@@ -9,9 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from ops.sandbox.anthropic.api import Anthropic
 from ops.sandbox.books import Books
 from ops.sandbox.exchange import Call, Ids, Provider, Reply
 from ops.sandbox.faults import Do, Fault, Faults, Trouble
+from ops.sandbox.fintecture.api import Fintecture
 from ops.sandbox.settings import Settings
 from ops.sandbox.stripe.api import Stripe
 from ops.sandbox.twilio.api import Twilio
@@ -33,12 +35,19 @@ class World:
     def begin(cls, settings: Settings, entropy: random.Random) -> World:
         books = Books(keep_requests=settings.keep_requests)
         ids = Ids(entropy)
+        documented = settings.documented
         return cls(
             books=books,
             faults=Faults(),
             providers={
-                "stripe": Stripe(settings=settings.stripe, books=books, ids=ids),
+                "stripe": Stripe(
+                    settings=settings.stripe, books=books, ids=ids, documented=documented
+                ),
                 "twilio": Twilio(settings=settings.twilio, books=books, ids=ids),
+                "fintecture": Fintecture(
+                    settings=settings.fintecture, books=books, ids=ids, documented=documented
+                ),
+                "anthropic": Anthropic(settings=settings.anthropic, books=books, ids=ids),
             },
             capacity=settings.capacity,
         )

@@ -35,7 +35,7 @@ def _duplicates(*charges: Charge) -> list[str | None]:
     books = Books(keep_requests=1)
     for charge in charges:
         books.charged(charge)
-    rows = books.ledger(with_requests=False)["charges"]
+    rows = books.ledger(now=0, with_requests=False)["charges"]
     assert isinstance(rows, list)
     return [row["duplicate_of"] for row in rows]
 
@@ -71,7 +71,7 @@ def test_a_duplicate_text_has_the_numbers_and_the_words_of_an_earlier_one() -> N
     words = [("+1", "+2", "Hi"), ("+1", "+2", "Ho"), ("+3", "+2", "Hi"), ("+1", "+2", "Hi")]
     for number, (to, sender, body) in enumerate(words):
         books.sent(Text(sid=str(number), to=to, sender=sender, body=body, created=0))
-    ledger = books.ledger(with_requests=False)
+    ledger = books.ledger(now=0, with_requests=False)
     assert ledger["duplicates"] == {"charges": 0, "messages": 1}
     assert [row["duplicate_of"] for row in ledger["messages"]] == [None, None, None, "0"]  # type: ignore[attr-defined]
 
@@ -80,7 +80,7 @@ def test_the_oldest_requests_are_dropped_and_counted() -> None:
     books = Books(keep_requests=2)
     for path in "abc":
         books.arrived(Arrival(method="GET", path=path, key=None, at=0, digest=b""))
-    ledger = books.ledger(with_requests=True)
+    ledger = books.ledger(now=0, with_requests=True)
     assert [row["path"] for row in ledger["requests"]] == ["b", "c"]  # type: ignore[attr-defined]
     assert ledger["requests_dropped"] == 1
     assert books.summary()["requests"] == 3
@@ -157,8 +157,11 @@ def test_the_ledger_comes_without_requests_or_as_counts(
     stripe.post(INTENTS, data=GOOD)
     assert "requests" not in sandbox.ledger(requests=False)
     assert sandbox.summary() == {
+        "world": "real",
         "charges": 1,
         "messages": 0,
+        "payments": 0,
+        "generations": 0,
         "requests": 1,
         "requests_dropped": 0,
         "duplicates": {"charges": 0, "messages": 0},

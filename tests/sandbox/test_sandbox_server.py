@@ -24,6 +24,9 @@ def test_the_first_page_says_that_this_is_a_sandbox(sandbox: BackgroundSandbox) 
     assert answer.headers["Content-Type"].startswith("text/plain")
     assert "sandbox" in answer.text
     assert "moves no money" in answer.text
+    for provider in ("Stripe", "Twilio", "Fintecture", "Anthropic"):
+        assert f"{provider} (/{provider.lower()})" in " ".join(answer.text.split())
+    assert "NOT HOW THE PROVIDERS BEHAVE" not in answer.text
 
 
 def test_it_is_healthy(sandbox: BackgroundSandbox) -> None:
@@ -74,10 +77,15 @@ def test_a_shell_reads_the_lines_as_they_are_meant(sandbox: BackgroundSandbox) -
     assert json.loads(variables["DURAZZO_SERVERS"]) == {
         "https://api.stripe.com": f"{sandbox.url}/stripe",
         "https://api.twilio.com": f"{sandbox.url}/twilio",
+        "https://api.fintecture.com": f"{sandbox.url}/fintecture",
+        "https://api-sandbox.fintecture.com": f"{sandbox.url}/fintecture",
+        "https://api.anthropic.com": f"{sandbox.url}/anthropic",
     }
     assert variables["STRIPE_SECRET_KEY"].startswith("sk_test_")
     assert len(variables["TWILIO_ACCOUNT_SID"]) == len("AC") + 32
     assert len(variables["TWILIO_AUTH_TOKEN"]) == 32
+    assert len(variables["FINTECTURE_APP_ID"]) == len(variables["FINTECTURE_APP_SECRET"]) == 36
+    assert variables["ANTHROPIC_API_KEY"].startswith("sk-ant-sandbox-")
     assert sandbox.env.items() <= variables.items()
     assert all(line.startswith("export ") for line in env_lines(sandbox.url).splitlines())
 

@@ -5,16 +5,26 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from ops.sandbox.books import Books
-from ops.sandbox.exchange import FORM, Call, Ids, Reply, basic_credentials, encoded, media_type
+from ops.sandbox.exchange import (
+    FORM,
+    Answer,
+    Call,
+    Ids,
+    RefusedError,
+    Reply,
+    basic_credentials,
+    bearer_token,
+    media_type,
+    own_url,
+)
 from ops.sandbox.rate import RateLimit
 from ops.sandbox.settings import StripeSettings
 from ops.sandbox.stripe import errors
 from ops.sandbox.stripe.customers import Customers
-from ops.sandbox.stripe.errors import Answer, RefusedError
 from ops.sandbox.stripe.idempotency import Busy, Fresh, Keys, Mismatch, Outcome
 from ops.sandbox.stripe.listing import listed, searched
 from ops.sandbox.stripe.params import Params
@@ -45,7 +55,9 @@ class _Attempt:
 
 
 class Stripe:
-    def __init__(self, *, settings: StripeSettings, books: Books, ids: Ids) -> None:
+    def __init__(
+        self, *, settings: StripeSettings, books: Books, ids: Ids, documented: bool
+    ) -> None:
         self._settings = settings
         self._ids = ids
         self._customers = Customers(ids)
@@ -54,6 +66,7 @@ class Stripe:
             ids=ids,
             customers=self._customers,
             redirect_methods=settings.redirect_methods,
+            documented=documented,
         )
         self._keys = Keys()
         self._rate = RateLimit(settings.rate)
@@ -201,18 +214,11 @@ class Stripe:
     def _stamped(
         self, answer: Answer, request_id: str, key: str | None, *, executed: bool = False
     ) -> Reply:
-        body = answer.body
-        error = body.get("error")
+        error = answer.body.get("error")
         if isinstance(error, dict):
             log = f"https://dashboard.stripe.com/test/logs/{request_id}"
-            body = {"error": error | {"request_log_url": log}}
-        reply = Reply(
-            status=answer.status,
-            body=encoded(body),
-            headers=answer.headers,
-            executed=executed,
-        )
-        return self._with_ids(reply, request_id, key)
+            answer = replace(answer, body={"error": error | {"request_log_url": log}})
+        return self._with_ids(answer.reply(executed=executed), request_id, key)
 
     def _with_ids(self, reply: Reply, request_id: str, key: str | None) -> Reply:
         headers = {
@@ -223,7 +229,7 @@ class Stripe:
         }
         if key is not None:
             headers |= {"Idempotency-Key": key, "Original-Request": request_id}
-        return Reply(status=reply.status, body=reply.body, headers=headers, executed=reply.executed)
+        return replace(reply, headers=headers)
 
 
 def _replayed(outcome: Outcome, attempt: _Attempt) -> Reply:
@@ -246,9 +252,8 @@ def _key(call: Call) -> str | None:
 
 
 def _api_key(call: Call) -> str | None:
-    scheme, _, token = call.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() == "bearer":
-        return token.strip()
+    if (token := bearer_token(call)) is not None:
+        return token
     credentials = basic_credentials(call)
     return None if credentials is None else credentials[0]
 
@@ -272,5 +277,5 @@ def _circumstances(call: Call, key: str | None) -> Circumstances:
         now=call.at,
         key=key,
         version=call.headers.get("Stripe-Version"),
-        base_url=f"http://{call.headers.get('Host', '127.0.0.1')}/stripe",
+        base_url=own_url(call, "stripe"),
     )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from ops.sandbox.exchange import Ids
-from ops.sandbox.stripe.errors import Answer, missing, ok
+from ops.sandbox.exchange import Answer, Ids, ok
+from ops.sandbox.stripe.errors import missing
 from ops.sandbox.stripe.params import Params
 
 _REMARKS: Final = ("description", "email", "name", "phone")

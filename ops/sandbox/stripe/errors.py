@@ -3,33 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final
 
-from ops.sandbox.exchange import Body
+from ops.sandbox.exchange import Answer, RefusedError
 
 INVALID: Final = "invalid_request_error"
 _NONE: Final[Mapping[str, str]] = {}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    status: int
-    body: Body
-    headers: Mapping[str, str] = field(default_factory=lambda: _NONE)
-
-
-def ok(body: Body) -> Answer:
-    return Answer(status=200, body=body)
-
-
-class RefusedError(Exception):
-    """The call is answered without being carried out, and its idempotency key stays free."""
-
-    def __init__(self, answer: Answer) -> None:
-        super().__init__(answer.status)
-        self.answer = answer
 
 
 def problem(
@@ -60,6 +40,7 @@ def refusal(
     param: str | None = None,
     kind: str = INVALID,
 ) -> RefusedError:
+    """The idempotency key of the call stays free."""
     return RefusedError(problem(status, message, kind=kind, code=code, param=param))
 
 

@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from ops.sandbox.exchange import Body
-from ops.sandbox.stripe.errors import Answer, missing, ok, refusal
+from ops.sandbox.exchange import Answer, Body, ok
+from ops.sandbox.stripe.errors import missing, refusal
 from ops.sandbox.stripe.intents import Intent
 from ops.sandbox.stripe.params import Params
 

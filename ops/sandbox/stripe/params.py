@@ -7,8 +7,8 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
-from ops.sandbox.exchange import form_pairs
-from ops.sandbox.stripe.errors import RefusedError, refusal
+from ops.sandbox.exchange import RefusedError, form_pairs
+from ops.sandbox.stripe.errors import refusal
 
 Node = str | dict[str, "Node"]
 

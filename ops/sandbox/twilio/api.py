@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import Final
+from dataclasses import replace
 
 from ops.sandbox.books import Books
 from ops.sandbox.exchange import (
     FORM,
-    Body,
+    Answer,
     Call,
     Ids,
+    RefusedError,
     Reply,
     basic_credentials,
-    encoded,
+    carried_out,
     form_pairs,
     media_type,
+    ok,
 )
 from ops.sandbox.rate import RateLimit
 from ops.sandbox.settings import TwilioSettings
 from ops.sandbox.twilio import errors
-from ops.sandbox.twilio.errors import RefusedError
 from ops.sandbox.twilio.messages import Messages
-
-_JSON: Final = {"Content-Type": "application/json"}
 
 
 class Twilio:
@@ -38,14 +36,14 @@ class Twilio:
         return len(self._messages)
 
     def failure(self, status: int) -> Reply:
-        return errors.failure(status)
+        return errors.failure(status).reply()
 
     async def answer(self, call: Call, *, pause: float, instead: Reply | None) -> Reply:
         self._at_once += 1
         try:
             reply = await self._answer(call, pause, instead)
         except RefusedError as refused:
-            reply = refused.reply
+            reply = refused.answer.reply()
         finally:
             at_once = self._at_once
             self._at_once -= 1
@@ -54,27 +52,25 @@ class Twilio:
             "Twilio-Concurrent-Requests": str(at_once),
             "Twilio-Request-Id": self._ids.hexadecimal("RQ"),
         }
-        return Reply(status=reply.status, body=reply.body, headers=headers, executed=reply.executed)
+        return replace(reply, headers=headers)
 
     async def _answer(self, call: Call, pause: float, instead: Reply | None) -> Reply:
         self._check_credentials(call)
         resource = self._resource(call)
         if not self._rate.admits(f"{call.method} {resource[:1]}", call.at):
             raise errors.too_many()
-        if pause:
-            await asyncio.sleep(pause)
-        if instead is not None:
-            return instead
+        return await carried_out(lambda: self._run(call, resource), pause=pause, instead=instead)
+
+    def _run(self, call: Call, resource: list[str]) -> Answer:
         match call.method, resource:
             case "POST", ["Messages.json"]:
-                sent = self._messages.send(_form(call), call.at)
-                return Reply(status=201, body=encoded(sent), headers=_JSON, executed=True)
+                return Answer(status=201, body=self._messages.send(_form(call), call.at))
             case "GET", ["Messages.json"]:
-                return _ok(self._messages.page(_fields(call.query), call.at))
+                return ok(self._messages.page(_fields(call.query), call.at))
             case "GET", ["Messages", name] if name.endswith(".json"):
                 found = self._messages.get(name.removesuffix(".json"), call.at)
                 if found is not None:
-                    return _ok(found)
+                    return ok(found)
                 raise errors.not_found(call.path)
             case _:
                 raise errors.not_found(call.path)
@@ -95,10 +91,6 @@ class Twilio:
         if not call.path.startswith(prefix):
             raise errors.not_found(call.path)
         return call.path.removeprefix(prefix).split("/")
-
-
-def _ok(body: Body) -> Reply:
-    return Reply(status=200, body=encoded(body), headers=_JSON, executed=True)
 
 
 def _form(call: Call) -> dict[str, str]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from ops.sandbox.exchange import Reply, encoded
+from ops.sandbox.exchange import Answer, RefusedError
 
-_JSON: Final = {"Content-Type": "application/json"}
 _BARE: Final[Mapping[int, tuple[int, str]]] = {
     401: (20003, "Authenticate"),
     404: (20404, "The requested resource was not found"),
@@ -17,29 +16,21 @@ _BARE: Final[Mapping[int, tuple[int, str]]] = {
 }
 
 
-class RefusedError(Exception):
-    """Nothing is sent, and this is the answer."""
-
-    def __init__(self, reply: Reply) -> None:
-        super().__init__(reply.status)
-        self.reply = reply
-
-
-def problem(code: int, message: str, *, status: int = 400) -> Reply:
+def problem(code: int, message: str, *, status: int = 400) -> Answer:
     body = {
         "code": code,
         "message": message,
         "more_info": f"https://www.twilio.com/docs/errors/{code}",
         "status": status,
     }
-    return Reply(status=status, body=encoded(body), headers=_JSON)
+    return Answer(status=status, body=body)
 
 
 def refusal(code: int, message: str, *, status: int = 400) -> RefusedError:
     return RefusedError(problem(code, message, status=status))
 
 
-def failure(status: int) -> Reply:
+def failure(status: int) -> Answer:
     """What Twilio says with a bare status."""
     code, message = _BARE.get(status, (20001, "The sandbox was told to answer this"))
     return problem(code, message, status=status)

@@ -1,0 +1,1 @@
+"""Fintecture's tokens and payment sessions (PIS)."""
