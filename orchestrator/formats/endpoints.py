@@ -6,12 +6,12 @@ sandbox on localhost that stands in for Stripe is called as Stripe is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
-from orchestrator.formats.diagnostics import Report
+from orchestrator.formats.diagnostics import Report, did_you_mean
 
 FormStyle = Literal["form-brackets", "form-repeat"]
 
@@ -80,6 +80,16 @@ def check_replacements(servers: Mapping[str, str], report: Report) -> None:
             report.error(
                 "server-not-a-url",
                 f"--server {name}={url}: expected http:// or https:// and a host",
+            )
+
+
+def check_names(endpoints: Endpoints, sources: Collection[str], report: Report) -> None:
+    """A server is replaced under the name of a source description, or under a URL."""
+    for name in endpoints.servers:
+        if "://" not in name and name not in sources:
+            hint = did_you_mean(name, sources) or "; give the URL that it replaces"
+            report.error(
+                "server-unknown", f"--server {name}=…: no source description is called so{hint}"
             )
 
 

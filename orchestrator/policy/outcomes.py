@@ -173,7 +173,10 @@ def _code(profile: Profile, rule: Rule, result: Result) -> str:
     if result.status // 100 == 3:  # noqa: PLR2004 - a class of statuses
         return "redirect-refused"
     pointers = ((rule.code_at,) if rule.code_at else ()) + profile.codes.code
-    return _found(result, pointers) or result.problem or f"http-{result.status}"
+    if code := _found(result, pointers) or result.problem:
+        return code
+    unreadable = result.status // 100 == 2 and not _usable(profile, result)  # noqa: PLR2004
+    return "not-json" if unreadable else f"http-{result.status}"
 
 
 def _found(result: Result, pointers: Iterable[str]) -> str:

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from ops.cli.commands import Command
 from ops.cli.main import BUG, COMMANDS, cli, invoke
+from ops.lab import free_port
 from tests.cli.conftest import CHARGE_AND_TEXT
 
 
@@ -88,6 +89,23 @@ def test_a_setting_that_cannot_be_used_exits_with_2(
     monkeypatch.setenv("DURAZZO_REDIS_URL", "http://example.com")
     assert invoke(["runs"]) == 2
     assert "error: settings-refused: DURAZZO_REDIS_URL must begin with" in capsys.readouterr().err
+
+
+def test_a_misspelt_command_is_said_with_what_was_meant(capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke(["shwo"]) == 2
+    assert "Did you mean 'show'?" in capsys.readouterr().err
+
+
+def test_a_redis_that_cannot_be_reached_is_named_without_its_password(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DURAZZO_REDIS_URL", f"redis://ops:hunter2@127.0.0.1:{free_port()}/0")
+    monkeypatch.setenv("DURAZZO_SEAL", "off")
+    assert invoke(["runs"]) == 4
+    said = capsys.readouterr().err
+    assert "error: redis-unavailable: " in said
+    assert "DURAZZO_REDIS_URL names 127.0.0.1:" in said
+    assert "hunter2" not in said
 
 
 def test_bad_yaml_is_shown_where_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

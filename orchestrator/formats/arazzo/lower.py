@@ -14,7 +14,7 @@ from orchestrator.formats.arazzo.model import Action, End, GotoStep, RetryStep, 
 from orchestrator.formats.arazzo.read import read
 from orchestrator.formats.arazzo.validate import check_flow, goes_on, in_sequence, scope_of
 from orchestrator.formats.diagnostics import Report
-from orchestrator.formats.endpoints import Endpoints
+from orchestrator.formats.endpoints import Endpoints, check_names
 from orchestrator.formats.expressions import Expressions
 from orchestrator.formats.inputs import input_schema
 from orchestrator.formats.scope import Where
@@ -38,6 +38,7 @@ def lower(
     document = read(tree, report, workflow)
     if document is None:
         return None
+    check_names(endpoints, [source.name for source in document.sources], report)
     check_flow(document.workflow, report)
     lowering = _Lowering(
         linker=Linker(

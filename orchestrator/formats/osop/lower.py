@@ -9,7 +9,7 @@ from typing import Final
 from orchestrator.expressions.lexer import ExpressionInvalid, ExpressionUnsupported
 from orchestrator.expressions.nodes import Node as Expression
 from orchestrator.formats.diagnostics import Report
-from orchestrator.formats.endpoints import Endpoints
+from orchestrator.formats.endpoints import Endpoints, check_names
 from orchestrator.formats.expressions import Expressions
 from orchestrator.formats.flow import before
 from orchestrator.formats.inputs import declared, input_schema
@@ -41,6 +41,7 @@ def lower(
     if workflow not in {None, document.id}:
         message = f"there is no workflow '{workflow}'; this document is '{document.id}'"
         report.error("osop-unknown-workflow", message, tree.place)
+    check_names(endpoints, (), report)
     lowering = _lowering(document, report, endpoints)
     return lowering.lowered(), (document.id,)
 

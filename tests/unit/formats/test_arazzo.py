@@ -485,3 +485,13 @@ def test_a_replacement_that_is_no_url_is_refused() -> None:
     with pytest.raises(DocumentRefused) as caught:
         loaded(arazzo(steps(CREATE)), servers={"shop": "localhost"})
     assert codes(caught.value.diagnostics) == ["server-not-a-url"]
+
+
+def test_a_replacement_for_a_source_that_is_not_there_is_refused() -> None:
+    from orchestrator.errors import DocumentRefused  # noqa: PLC0415 - only here
+
+    with pytest.raises(DocumentRefused) as caught:
+        loaded(arazzo(steps(CREATE)), servers={"shpo": "http://localhost:1"})
+    [found] = caught.value.diagnostics
+    assert found.code == "server-unknown"
+    assert "did you mean 'shop'" in found.message
