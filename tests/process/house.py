@@ -15,6 +15,8 @@ from typing import Any
 from ops import lab
 from ops.lab import wait_for
 from ops.sandbox.server import BackgroundSandbox
+from ops.sandbox.settings import Settings as SandboxSettings
+from ops.sandbox.settings import WorldName
 from orchestrator.expressions.nodes import Json
 from orchestrator.formats.load import specs_folder
 from orchestrator.journal.seal import new_key
@@ -25,7 +27,10 @@ from orchestrator.wiring import Wiring, load_profiles, wire
 
 SEEDS = specs_folder() / "published"
 CHARGE_AND_TEXT = SEEDS / "geo-stripe-payment-twilio-sms-confirm.yml"
+DUNNING = SEEDS / "pay-stripe-failed-payment-to-twilio-dunning-workflow.yml"
 OSOP_PAYMENT = SEEDS / "ex-sop-stripe-payment.osop.yaml"
+TOKEN_AND_PAYMENT = SEEDS / "fintecture-token-then-payment-workflow.yml"
+OVERLAYS = specs_folder() / "overlays"
 DECLINED = "pm_card_visa_chargeDeclinedInsufficientFunds"
 FROM = "+15005550006"
 
@@ -78,6 +83,28 @@ class House:
             **changes,
         }
 
+    def dunning_inputs(self, **changes: Json) -> dict[str, Json]:
+        return {
+            "amount": 4200,
+            "currency": "usd",
+            "paymentMethod": DECLINED,
+            "accountSid": self.environ["TWILIO_ACCOUNT_SID"],
+            "toNumber": self.phone(),
+            "fromNumber": FROM,
+            **changes,
+        }
+
+    def transfer_inputs(self, **changes: Json) -> dict[str, Json]:
+        return {
+            "clientId": self.environ["FINTECTURE_APP_ID"],
+            "clientSecret": self.environ["FINTECTURE_APP_SECRET"],
+            "amount": "149.30",
+            "currency": "EUR",
+            "communication": "Order 1042",
+            "requestId": "6ba7b810-9dad-11d1-80b4-00c04fd430c8",
+            **changes,
+        }
+
     def submit(self, plan: Plan, inputs: Mapping[str, Json]) -> Run:
         return submit(self.wiring.core, plan, inputs)
 
@@ -92,8 +119,8 @@ class House:
 
 
 @contextmanager
-def house(folder: Path, **settings: str) -> Iterator[House]:
-    with lab.valkey(folder) as url, BackgroundSandbox() as sandbox:
+def house(folder: Path, *, world: WorldName = "real", **settings: str) -> Iterator[House]:
+    with lab.valkey(folder) as url, BackgroundSandbox(SandboxSettings(world=world)) as sandbox:
         environ = {
             **lab.base_environ(),
             **sandbox.env,
@@ -112,8 +139,10 @@ def house(folder: Path, **settings: str) -> Iterator[House]:
             found.wiring.app.close()
 
 
-def plan_of(file: Path) -> Plan:
-    return validate(file, load_profiles().values()).plan
+def plan_of(file: Path, *overlays: str) -> Plan:
+    """``overlays``: names of shipped ones."""
+    files = [OVERLAYS / f"{name}.yaml" for name in overlays]
+    return validate(file, load_profiles().values(), overlays=files).plan
 
 
 def osop_with(card: str) -> Plan:
@@ -131,6 +160,6 @@ def osop_with(card: str) -> Plan:
 
 
 __all__ = [
-    "CHARGE_AND_TEXT", "DECLINED", "OSOP_PAYMENT", "House", "house", "osop_with", "plan_of",
-    "wait_for",
+    "CHARGE_AND_TEXT", "DECLINED", "DUNNING", "OSOP_PAYMENT", "TOKEN_AND_PAYMENT", "House",
+    "house", "osop_with", "plan_of", "wait_for",
 ]  # fmt: skip
