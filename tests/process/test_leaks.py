@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,15 +21,23 @@ from orchestrator.wiring import connect
 from tests.process.house import (
     CHARGE_AND_TEXT,
     DECLINED,
+    OSOP_PAYMENT,
+    TOKEN_AND_PAYMENT,
     House,
     house,
     osop_with,
     plan_of,
     wait_for,
 )  # fmt: skip
+from tests.process.test_seeds import PAYER
 from tests.process.test_trouble import PUBLISHED_WORDS
 
 pytestmark = pytest.mark.process
+
+CREDENTIALS = (
+    "STRIPE_SECRET_KEY", "TWILIO_AUTH_TOKEN", "TWILIO_ACCOUNT_SID", "FINTECTURE_APP_ID",
+    "FINTECTURE_APP_SECRET", "ANTHROPIC_API_KEY",
+)  # fmt: skip
 
 
 class Tap:
@@ -95,7 +105,7 @@ def dump(url: str) -> bytes:
 def private(home: House, inputs: dict[str, object]) -> dict[str, str]:
     """What must be nowhere: inputs, credentials, the words of the text; encoded forms too."""
     values = {name: str(value) for name, value in inputs.items() if name != "currency"}
-    for name in ("STRIPE_SECRET_KEY", "TWILIO_AUTH_TOKEN", "TWILIO_ACCOUNT_SID"):
+    for name in CREDENTIALS:
         values[name] = home.environ[name]
     values["text"] = PUBLISHED_WORDS
     values["email of the OSOP document"] = "user@example.com"
@@ -114,7 +124,7 @@ def leaks(text: str, words: dict[str, str]) -> list[str]:
 
 
 def exercise(home: House) -> dict[str, object]:
-    """A success, a decline, a retry, a lost answer and a fallback loop."""
+    """A success, a decline, a retry, a lost answer, a fallback loop; outputs that are secrets."""
     inputs: dict[str, object] = dict(home.charge_inputs(amount=271828))
     plan = plan_of(CHARGE_AND_TEXT)
     home.sandbox.faults([
@@ -129,7 +139,33 @@ def exercise(home: House) -> dict[str, object]:
     ]
     ends = sorted(run.wait(30) for run in runs)
     assert ends == ["failed", "failed", "succeeded", "unknown"]
-    return inputs
+    return inputs | earn_secrets(home)
+
+
+def earn_secrets(home: House) -> dict[str, object]:
+    """What the providers gave back: a payment's client secret, an access token; and a receipt."""
+    receipt = home.submit(plan_of(OSOP_PAYMENT), {})
+    transfer = home.submit(
+        plan_of(TOKEN_AND_PAYMENT, "token-then-payment-real"), home.transfer_inputs(**PAYER)
+    )
+    assert [run.wait(30) for run in (receipt, transfer)] == ["succeeded", "succeeded"]
+    journal = home.wiring.core.journal
+    made = journal.outputs(receipt.id, ["create_intent", "send_receipt"])
+    given = {
+        "client secret": made["create_intent"]["client_secret"],
+        "receipt": str(made["send_receipt"]["text"]).splitlines()[0],
+        "access token": transfer.report().outputs["accessToken"],
+        "payer": PAYER["psuEmail"],
+    }
+    assert all(given.values())
+    for run in (receipt, transfer):
+        shown = subprocess.run(
+            [sys.executable, "-m", "ops.cli.main", "show", run.id, "--outputs", "--events"],
+            env=home.environ, capture_output=True, text=True, timeout=30, check=True,
+        )  # fmt: skip
+        words = private(home, {"client": given["client secret"], "token": given["access token"]})
+        assert leaks(shown.stdout + shown.stderr, words) == []
+    return {**given}
 
 
 def test_nothing_private_is_in_messages_results_logs_flower_or_redis(at_home: House) -> None:
