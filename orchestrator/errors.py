@@ -11,6 +11,8 @@
     ├── SealBroken           a sealed value cannot be opened with the keys at hand
     ├── CredentialMissing    a secret that a provider needs is not there         exit 2
     ├── NewerRelease         written by a release that this one cannot read
+    ├── SourceUnresolved     a source description cannot be had
+    │   └── SourceUnreachable    its host does not answer: it may pass
     ├── RenderFailed         a request cannot be built from what the run holds
     └── ConditionFailed      a condition has no answer: neither true nor false
 
@@ -30,7 +32,8 @@ class Diagnostic:
     """One finding in a document, where it is and what to do about it."""
 
     code: str
-    #: "error" refuses the document, "warning" is a leniency (refused by --strict).
+    #: "error" refuses the document, "warning" is a leniency (refused by --strict), "note" is
+    #: something to know.
     severity: str
     message: str
     file: str = ""

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from orchestrator.errors import SettingsRefused
 
 DEFAULT_LANE = "default"
 _SHORTEST_S = 0.5
 _LONGEST_S = 3_600
+_LAST_PORT = 65_535
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_SOURCE_HOST = re.compile(
+    r"(?:(?P<scheme>https?)://)?(?P<host>[a-z0-9_](?:[a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\])"
+    r"(?::(?P<port>[0-9]{1,5}))?"
+)
+_LOOPBACK = re.compile(r"localhost|127(\.[0-9]{1,3}){3}|\[::1\]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,9 +38,15 @@ class Settings:
     allow_live: bool = False
     #: DURAZZO_LIMITS: JSON, "provider/limit" → calls per second, for accounts with other limits.
     limits: Mapping[str, float] = field(default_factory=dict)
+    #: DURAZZO_SOURCE_HOSTS: comma-separated hosts that source descriptions may be fetched from,
+    #: each exactly and by its port: "example.com" is https on port 443, "example.com:8443" another
+    #: one. http is for those written with http:// and for localhost, 127.x.x.x and [::1].
+    #: A host at a private address needs the address in the list as well. Here as origins,
+    #: "https://example.com:443"; none: nothing is fetched.
+    source_origins: frozenset[str] = frozenset()
     #: DURAZZO_SECRETS_DIR: a folder with one file a secret.
     secrets_dir: Path | None = None
-    #: DURAZZO_HOME: the embedded server's data and key.
+    #: DURAZZO_HOME: the embedded server's data and key, and fetched source descriptions.
     home: Path = Path()
     #: DURAZZO_HEARTBEAT: a worker not heard of for so long has lost its leases. Seconds.
     heartbeat_ms: int = 6_000
@@ -49,6 +64,7 @@ def from_environ(environ: Mapping[str, str] | None = None) -> Settings:
         seal=env.get("DURAZZO_SEAL", "") != "off",
         servers=_servers(env.get("DURAZZO_SERVERS", "")),
         limits=_limits(env.get("DURAZZO_LIMITS", "")),
+        source_origins=_source_origins(env.get("DURAZZO_SOURCE_HOSTS", "")),
         allow_live=env.get("DURAZZO_ALLOW_LIVE", "") == "1",
         secrets_dir=Path(secrets) if secrets else None,
         home=_home(env),
@@ -60,6 +76,11 @@ def from_environ(environ: Mapping[str, str] | None = None) -> Settings:
 def _url(text: str) -> str:
     if text and not text.startswith(("redis://", "rediss://", "unix://")):
         raise SettingsRefused("DURAZZO_REDIS_URL must begin with redis://, rediss:// or unix://")
+    try:
+        # A port that is none is found only when it is asked for.
+        _ = urlsplit(text).port
+    except ValueError:
+        raise SettingsRefused("DURAZZO_REDIS_URL is no URL: look at its host and port") from None
     return text
 
 
@@ -91,6 +112,27 @@ def _limits(text: str) -> dict[str, float]:
             'DURAZZO_LIMITS must be a JSON object of calls per second, e.g. {"stripe/account": 25}'
         )
     return found
+
+
+def _source_origins(text: str) -> frozenset[str]:
+    entries = (entry.strip() for entry in text.split(","))
+    return frozenset(origin for entry in entries if entry for origin in _origins(entry))
+
+
+def _origins(entry: str) -> list[str]:
+    found = _SOURCE_HOST.fullmatch(entry.lower())
+    if found is None or int(found["port"] or 0) > _LAST_PORT:
+        # Not repeated: what was pasted may be a URL with credentials.
+        raise SettingsRefused(
+            "DURAZZO_SOURCE_HOSTS must be host names with commas between, each exact and without"
+            " a path, e.g. raw.githubusercontent.com,docs.example.com:8443,http://localhost:8080"
+        )
+    both = ("http", "https") if _LOOPBACK.fullmatch(found["host"]) else ("https",)
+    schemes = (found["scheme"],) if found["scheme"] else both
+    return [
+        f"{scheme}://{found['host']}:{int(found['port'] or _DEFAULT_PORTS[scheme])}"
+        for scheme in schemes
+    ]
 
 
 def _home(env: Mapping[str, str]) -> Path:

@@ -1,7 +1,8 @@
-"""Where source descriptions come from: --source, the bundled map, the document's folder."""
+"""Where source descriptions come from: --source, the bundled map, the folder, or the web."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,11 +22,24 @@ class SourceUnresolved(DurazzoError):
     code: ClassVar[str] = "source-unresolved"
 
 
+class SourceUnreachable(SourceUnresolved):
+    """A source description that could not be fetched now; a later try may go well."""
+
+    code = "source-unreachable"
+
+    def __init__(self, message: str, *, reason: str) -> None:
+        super().__init__(message)
+        #: What happened, without what to do about it.
+        self.reason = reason
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceText:
     text: str
     #: How diagnostics call the file.
     file: str
+    #: What the reader must be told: this is an old copy, and why. "": nothing.
+    stale: str = ""
 
 
 class SourceResolver(Protocol):
@@ -43,7 +57,10 @@ def specs_folder() -> Path:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileSources:
-    """First what was given by name, then what is shipped, then the document's own folder."""
+    """First what was given by name, then what is shipped, then the web or the document's folder.
+
+    A URL with a scheme is the web's and any other the folder's: they never compete.
+    """
 
     #: By source description name (``--source NAME=FILE``).
     given: Mapping[str, Path] = field(default_factory=dict)
@@ -51,15 +68,20 @@ class FileSources:
     shipped: Mapping[str, Path] = field(default_factory=dict)
     #: The document's folder; relative URLs do not lead out of it.
     folder: Path | None = None
+    #: Reads what has an http or https URL; None: nothing is fetched.
+    web: SourceResolver | None = None
 
     def read(self, name: str, url: str) -> SourceText:
-        path = self.given.get(name) or self.shipped.get(url) or self._beside(name, url)
+        path = self.given.get(name) or self.shipped.get(url)
+        if path is None and self.web is not None and _on_the_web(url):
+            return self.web.read(name, url)
+        path = path or self._beside(name, url)
         return SourceText(text=_text(path, name), file=str(path))
 
     def _beside(self, name: str, url: str) -> Path:
         hint = f"give it with --source {name}=FILE"
         if "://" in url:
-            raise SourceUnresolved(f"{url} is not fetched by this version; {hint}")
+            raise SourceUnresolved(f"{shown(url)} is nothing that can be fetched here; {hint}")
         if self.folder is None:
             raise SourceUnresolved(f"'{url}' is relative to nothing here; {hint}")
         folder = self.folder.resolve()
@@ -69,6 +91,13 @@ class FileSources:
         if not path.is_file():
             raise SourceUnresolved(f"there is no file {path}; {hint}")
         return path
+
+
+def shown(url: str) -> str:
+    """A URL as messages and files call it: a user or a query may hold a secret."""
+    scheme, separator, rest = re.split(r"[?#]", url, maxsplit=1)[0].partition("://")
+    authority, slash, path = rest.partition("/")
+    return f"{scheme}{separator}{authority.rpartition('@')[2]}{slash}{path}"
 
 
 def bundled(specs: Path) -> Mapping[str, Path]:
@@ -89,6 +118,10 @@ def bundled(specs: Path) -> Mapping[str, Path]:
         for key, value in tree.entries
         if isinstance(value, source.Scalar)
     }
+
+
+def _on_the_web(url: str) -> bool:
+    return url.lower().startswith(("http://", "https://"))
 
 
 def _text(path: Path, name: str) -> str:

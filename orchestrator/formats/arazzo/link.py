@@ -174,6 +174,8 @@ class Linker:
 
     def _described(self, wanted: SourceDescription) -> Description | None:
         found = self.resolver.read(wanted.name, wanted.url)
+        if found.stale:
+            self.report.warning("source-stale", found.stale, wanted.place)
         report = Report(file=found.file, text=found.text)
         tree = source.parse(found.text, report, source.DESCRIPTION)
         report.raise_if_refused()

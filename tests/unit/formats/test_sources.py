@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from orchestrator.formats.load import FileSources, SourceUnresolved, bundled, specs_folder
+from orchestrator.formats.load import (
+    FileSources,
+    SourceText,
+    SourceUnresolved,
+    bundled,
+    specs_folder,
+)
 from orchestrator.formats.sources import MAX_BYTES
 
 
@@ -36,11 +44,51 @@ def test_a_document_reads_nothing_outside_of_its_folder(tmp_path: Path, url: str
     assert "--source n=FILE" in caught.value.message
 
 
-@pytest.mark.parametrize("url", ["https://x.example/a.yaml", "file:///etc/passwd"])
-def test_nothing_is_fetched_and_the_message_says_what_to_do(tmp_path: Path, url: str) -> None:
+@dataclass
+class Web:
+    """Has every page; its text is its URL."""
+
+    asked: list[str] = field(default_factory=list)
+
+    def read(self, name: str, url: str) -> SourceText:
+        self.asked.append(name)
+        return SourceText(text=url, file=url)
+
+
+@pytest.mark.parametrize(
+    "url", ["https://x.example/a.yaml", "http://x.example/a.yaml", "HTTPS://x.example/a.yaml"]
+)
+def test_the_web_is_asked_last(tmp_path: Path, url: str) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text("from a file")
+    web = Web()
+    sources = FileSources(given={"n": file}, folder=tmp_path, web=web)
+    assert sources.read("n", url).text == "from a file"
+    assert FileSources(shipped={url: file}, web=web).read("m", url).text == "from a file"
+    assert sources.read("m", url).text == url
+    assert web.asked == ["m"]
+
+
+@pytest.mark.parametrize(
+    "url", ["a.yaml", "nowhere.yaml", "../a.yaml", "/etc/passwd", "//x.example/a.yaml",
+            "file:///etc/passwd", "ftp://x.example/a.yaml", "c:/a.yaml"],
+)  # fmt: skip
+def test_a_url_without_http_is_never_the_webs(tmp_path: Path, url: str) -> None:
+    (tmp_path / "a.yaml").write_text("from the folder")
+    web = Web()
+    with suppress(SourceUnresolved):
+        assert FileSources(folder=tmp_path, web=web).read("n", url).text == "from the folder"
+    assert web.asked == []
+
+
+@pytest.mark.parametrize("url", ["https://me:secret@x.example/a.yaml?secret", "file:///etc/passwd"])
+def test_without_the_web_nothing_is_fetched_and_the_message_says_what_to_do(
+    tmp_path: Path, url: str
+) -> None:
     with pytest.raises(SourceUnresolved) as caught:
         FileSources(folder=tmp_path).read("n", url)
     assert "--source n=FILE" in caught.value.message
+    assert "secret" not in caught.value.message
 
 
 def test_a_source_that_is_too_large_or_no_text_is_refused(tmp_path: Path) -> None:
