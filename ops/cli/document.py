@@ -11,11 +11,14 @@ from typing import Any, Final, TypeAlias
 
 import click
 
+from ops.cli import words
 from ops.cli.inputs import gather
 from orchestrator.expressions.nodes import Json
+from orchestrator.formats.diagnostics import did_you_mean
+from orchestrator.formats.load import shipped, specs_folder
 from orchestrator.plan.model import Plan
 from orchestrator.service import Loaded, check_inputs, validate
-from orchestrator.settings import DEFAULT_LANE
+from orchestrator.settings import DEFAULT_LANE, from_environ
 from orchestrator.wiring import load_profiles
 
 _Command: TypeAlias = Callable[..., None]
@@ -45,17 +48,20 @@ class Reading:
     workflow: str | None
     sources: Mapping[str, Path]
     servers: Mapping[str, str]
+    overlays: tuple[Path, ...]
     strict: bool
 
     def load(self) -> Loaded:
-        """Raises DocumentRefused."""
+        """Raises DocumentRefused, SettingsRefused."""
         return validate(
             self.file,
             load_profiles().values(),
             workflow=self.workflow,
             sources=self.sources,
             servers=self.servers,
+            overlays=self.overlays,
             strict=self.strict,
+            settings=from_environ(),
         )
 
 
@@ -135,6 +141,21 @@ def _sources(
     return found
 
 
+def _overlays(
+    _ctx: click.Context, _param: click.Parameter, given: tuple[str, ...]
+) -> tuple[Path, ...]:
+    """A shipped overlay's name goes before a file's; ``./NAME`` is always the file."""
+    known = shipped(specs_folder())
+    found = []
+    for text in given:
+        file = known.get(text, Path(text))
+        if not file.is_file():
+            hint = did_you_mean(text, known)
+            raise click.BadParameter(f"there is no file and no shipped overlay '{text}'{hint}")
+        found.append(file)
+    return tuple(found)
+
+
 def _pairs(
     _ctx: click.Context, _param: click.Parameter, given: tuple[str, ...]
 ) -> tuple[str, ...]:  # fmt: skip
@@ -147,7 +168,12 @@ def _pairs(
 
 _DOCUMENT: Final = (
     click.argument("file", type=click.Path(path_type=Path)),
-    click.option("--workflow", metavar="ID", help="Which one, if the document has several."),
+    click.option(
+        "--workflow",
+        metavar="ID",
+        shell_complete=words.workflows,
+        help="Which one, if the document has several.",
+    ),
     click.option(
         "--source",
         "sources",
@@ -163,6 +189,14 @@ _DOCUMENT: Final = (
         metavar="NAME-OR-URL=URL",
         callback=_servers,
         help="Replace the server of a source description, or every server under a URL.",
+    ),
+    click.option(
+        "--overlay",
+        "overlays",
+        multiple=True,
+        metavar="FILE-OR-NAME",
+        callback=_overlays,
+        help="Change the document by an OpenAPI Overlay: a file, or one that durazzo ships.",
     ),
     click.option("--strict", is_flag=True, help="Refuse what the specification does not allow."),
 )

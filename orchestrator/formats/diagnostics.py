@@ -1,6 +1,7 @@
 """What is wrong with a document, where, and how it is shown.
 
-A ``Report`` gathers every problem of one file; nothing stops at the first.
+A ``Report`` gathers every problem of one document; nothing stops at the first. Parts of a
+document can stand in other files, its overlays: their problems are shown there.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ class Place:
     line: int
     column: int
     pointer: str = ""
+    #: "" is the report's own.
+    file: str = ""
 
 
 START = Place(line=1, column=1)
@@ -29,14 +32,20 @@ START = Place(line=1, column=1)
 
 @dataclass(slots=True, kw_only=True)
 class Report:
-    """The findings about one file, in document order whatever the order they were made in."""
+    """The findings about one document, in its order whatever the order they were made in."""
 
     file: str
     text: str
     #: A strict reader takes no leniency: every warning is an error.
     strict: bool = False
     _found: list[Diagnostic] = field(default_factory=list)
-    _lines: list[str] | None = None
+    #: Texts of the other files, in the order in which their findings are shown.
+    _others: dict[str, str] = field(default_factory=dict)
+    _lines: dict[str, list[str]] = field(default_factory=dict)
+
+    def add_file(self, file: str, text: str) -> None:
+        """Places can be in this file as well: findings there are shown with its lines."""
+        self._others.setdefault(file, text)
 
     def error(self, code: str, message: str, at: Place = START) -> None:
         self._add("error", code, message, at)
@@ -45,19 +54,33 @@ class Report:
         """A leniency, or something that is most likely not meant."""
         self._add("error" if self.strict else "warning", code, message, at)
 
+    def note(self, code: str, message: str) -> None:
+        """Something good to know about the whole document; refused by nobody."""
+        self._found.append(
+            Diagnostic(
+                code=code, severity="note", message=message, file=self.file, line=1, column=1
+            )
+        )
+
     def include(self, diagnostics: Iterable[Diagnostic]) -> None:
         """Take over what was found in another file, e.g. a source description."""
         self._found.extend(d for d in diagnostics if d not in self._found)
 
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
-        own = [d for d in self._found if d.file == self.file]
-        others = [d for d in self._found if d.file != self.file]
-        return (*sorted(own, key=lambda d: (d.line, d.column)), *others)
+        """Of the document, then of its overlays, each by line; then what was included."""
+        files = [self.file, *(file for file in self._others if file != self.file)]
+        own = [d for d in self._found if d.file in files]
+        included = [d for d in self._found if d.file not in files]
+        return (*sorted(own, key=lambda d: (files.index(d.file), d.line, d.column)), *included)
+
+    @property
+    def errors(self) -> int:
+        return sum(d.severity == "error" for d in self._found)
 
     @property
     def refused(self) -> bool:
-        return any(d.severity == "error" for d in self._found)
+        return self.errors > 0
 
     def raise_if_refused(self) -> None:
         if self.refused:
@@ -68,19 +91,21 @@ class Report:
             code=code,
             severity=severity,
             message=message,
-            file=self.file,
+            file=at.file or self.file,
             line=at.line,
             column=at.column,
             pointer=at.pointer,
-            excerpt=self._line(at.line),
+            excerpt=self._line(at),
         )
         if finding not in self._found:
             self._found.append(finding)
 
-    def _line(self, number: int) -> str:
-        if self._lines is None:
-            self._lines = self.text.splitlines()
-        line = self._lines[number - 1] if 0 < number <= len(self._lines) else ""
+    def _line(self, at: Place) -> str:
+        if at.file not in self._lines:
+            text = self._others.get(at.file, "") if at.file else self.text
+            self._lines[at.file] = text.splitlines()
+        lines = self._lines[at.file]
+        line = lines[at.line - 1] if 0 < at.line <= len(lines) else ""
         return line if len(line) <= _EXCERPT_LIMIT else ""
 
 

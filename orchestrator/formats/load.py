@@ -11,6 +11,9 @@ from orchestrator.formats.arazzo import lower as arazzo
 from orchestrator.formats.diagnostics import Report, render
 from orchestrator.formats.endpoints import Endpoints, Provider, check_replacements
 from orchestrator.formats.osop import lower as osop
+from orchestrator.formats.overlay.apply import applied
+from orchestrator.formats.overlay.document import OverlayText
+from orchestrator.formats.overlay.shipped import Repair, digest, repairs, shipped
 from orchestrator.formats.sources import (
     FileSources,
     SourceResolver,
@@ -25,7 +28,7 @@ from orchestrator.plan.model import Plan
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
     plan: Plan
-    #: Leniencies and suspicions; none of them is an error.
+    #: Leniencies, suspicions and notes; none of them is an error.
     diagnostics: tuple[Diagnostic, ...] = ()
     #: All workflows of the document; the plan is of one of them.
     workflows: tuple[str, ...] = field(default=())
@@ -40,23 +43,39 @@ def load(
     workflow: str | None = None,
     strict: bool = False,
     servers: Mapping[str, str] | None = None,
+    overlays: Sequence[OverlayText] = (),
+    known_repairs: Mapping[str, Repair] | None = None,
 ) -> Loaded:
     """Raises DocumentRefused with every diagnostic, warnings included.
 
     ``servers`` replaces the server of a source description (by its name) or all servers
     under a URL prefix, whose remaining path is kept. ``strict`` makes errors of warnings.
+    ``overlays`` change the document, in their order, before anything else looks at it;
+    without any, a document that ``known_repairs`` (see ``repairs``) knows is loaded with a
+    note that names the overlay.
     """
     report = Report(file=file, text=text, strict=strict)
     endpoints = Endpoints(providers=providers, servers=servers or {})
     check_replacements(endpoints.servers, report)
     tree = source.parse(text, report)
     report.raise_if_refused()
+    if tree is not None and overlays:
+        tree = applied(tree, overlays, report)
+        report.raise_if_refused()
+    elif tree is not None and known_repairs:
+        _suggest(known_repairs.get(digest(tree)), report)
     lowered = None if tree is None else _lowered(tree, report, workflow, sources, endpoints)
     report.raise_if_refused()
     if lowered is None:
         raise DocumentRefused(report.diagnostics)
     plan, workflows = lowered
     return Loaded(plan=plan, diagnostics=report.diagnostics, workflows=workflows)
+
+
+def _suggest(repair: Repair | None, report: Report) -> None:
+    if repair is not None:
+        message = f"in reality, {repair.reality}; load it with --overlay {repair.name}"
+        report.note("overlay-available", message)
 
 
 def _lowered(
@@ -80,6 +99,6 @@ def _lowered(
 
 
 __all__ = [
-    "FileSources", "Loaded", "Provider", "SourceResolver", "SourceText", "SourceUnresolved",
-    "bundled", "load", "render", "specs_folder",
+    "FileSources", "Loaded", "OverlayText", "Provider", "Repair", "SourceResolver", "SourceText",
+    "SourceUnresolved", "bundled", "load", "render", "repairs", "shipped", "specs_folder",
 ]  # fmt: skip

@@ -9,14 +9,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Final, NoReturn, Protocol, TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import Final, NoReturn, Protocol
 
 import yaml
-from jsonpointer import JsonPointer, JsonPointerException
 
-from orchestrator.expressions.nodes import Json
-from orchestrator.formats.diagnostics import Place, Report
+from orchestrator.formats.diagnostics import START, Place, Report
+from orchestrator.formats.tree import Mapping, Scalar, Sequence, Tree, find, plain, scalars
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,114 +34,32 @@ WORKFLOW: Final = Limits(size=1 << 20, depth=64, nodes=100_000, scalar=1 << 16)
 DESCRIPTION: Final = Limits(size=1 << 23, depth=128, nodes=1_000_000, scalar=1 << 18)
 
 
-@dataclass(frozen=True, slots=True)
-class Scalar:
-    value: None | bool | int | float | str
-    #: As it was written: ``1.0`` stays apart from ``1.00``.
-    text: str
-    place: Place
-    #: Where character 0 of ``text`` stands, when one line of the file holds all of it.
-    start: Place | None = None
+def parse(text: str, report: Report, limits: Limits = WORKFLOW, *, file: str = "") -> Tree | None:
+    """The document's tree; None, with the reasons in the report, if there is none to work with.
 
-    def at(self, offset: int) -> Place:
-        """Where a character of the text stands, as near as its way of writing lets us say."""
-        if self.start is None:
-            return self.place
-        column = self.start.column + offset
-        return Place(line=self.start.line, column=column, pointer=self.place.pointer)
-
-
-@dataclass(frozen=True, slots=True)
-class Sequence:
-    items: tuple[Tree, ...]
-    place: Place
-
-
-@dataclass(frozen=True, slots=True)
-class Mapping:
-    entries: tuple[tuple[Scalar, Tree], ...]
-    place: Place
-
-    def get(self, name: str) -> Tree | None:
-        return next((value for key, value in self.entries if key.text == name), None)
-
-    def __contains__(self, name: str) -> bool:
-        return self.get(name) is not None
-
-    def keys(self) -> tuple[str, ...]:
-        return tuple(key.text for key, _ in self.entries)
-
-
-Tree: TypeAlias = Scalar | Sequence | Mapping
-
-
-def plain(tree: Tree) -> Json:
-    """The JSON value, positions forgotten."""
-    match tree:
-        case Scalar():
-            return tree.value
-        case Sequence():
-            return [plain(item) for item in tree.items]
-        case Mapping():
-            return {key.text: plain(value) for key, value in tree.entries}
-
-
-def find(tree: Tree, pointer: str) -> Tree | None:
-    """What a JSON pointer names, None if nothing."""
-    try:
-        parts = JsonPointer(pointer).parts
-    except JsonPointerException:
-        return None
-    found: Tree | None = tree
-    for part in parts:
-        found = _child(found, part)
-    return found
-
-
-def _child(tree: Tree | None, part: str) -> Tree | None:
-    match tree:
-        case Mapping():
-            return tree.get(part)
-        case Sequence() if re.fullmatch("0|[1-9][0-9]{0,8}", part):
-            return tree.items[int(part)] if int(part) < len(tree.items) else None
-        case _:
-            return None
-
-
-def scalars(tree: Tree) -> Iterator[Scalar]:
-    """Every scalar value in document order, keys excluded."""
-    match tree:
-        case Scalar():
-            yield tree
-        case Sequence():
-            for item in tree.items:
-                yield from scalars(item)
-        case Mapping():
-            for _, value in tree.entries:
-                yield from scalars(value)
-
-
-def parse(text: str, report: Report, limits: Limits = WORKFLOW) -> Tree | None:
-    """The document's tree; None, with the reasons in the report, if there is none to work with."""
+    ``file``: whose text it is, if it is not the report's own.
+    """
+    origin = replace(START, file=file)
     if len(text) > limits.size:
-        report.error("yaml-too-large", f"the document has more than {limits.size} characters")
+        message = f"the document has more than {limits.size} characters"
+        report.error("yaml-too-large", message, origin)
         return None
-    builder = _Builder(report=report, limits=limits)
+    errors = report.errors
+    builder = _Builder(report=report, limits=limits, origin=origin)
     try:
         builder.take(yaml.parse(_joined_surrogates(text), Loader=_LOADER))
     except yaml.MarkedYAMLError as problem:
-        report.error("yaml-syntax", _problem(problem), _mark(problem))
+        report.error("yaml-syntax", _problem(problem), _mark(problem, origin))
     except yaml.YAMLError as problem:
         # A ReaderError knows the position in the text, but has no mark.
-        at = _at_index(text, getattr(problem, "position", 0))
+        at = _at_index(text, getattr(problem, "position", 0), origin)
         report.error("yaml-syntax", str(problem).split("\n", 1)[0], at)
     except UnicodeEncodeError as problem:
-        report.error(
-            "yaml-syntax", "half a surrogate pair is no text", _at_index(text, problem.start)
-        )
+        at = _at_index(text, problem.start, origin)
+        report.error("yaml-syntax", "half a surrogate pair is no text", at)
     except _Stop:
         pass
-    return None if report.refused else builder.root
+    return builder.root if report.errors == errors else None
 
 
 #: libyaml is about ten times faster; both read the same language.
@@ -201,6 +118,8 @@ class _Open:
 class _Builder:
     report: Report
     limits: Limits
+    #: The text's beginning; its file is every node's.
+    origin: Place
     root: Tree | None = None
     documents: int = 0
     count: int = 0
@@ -211,7 +130,7 @@ class _Builder:
         for event in events:
             self._event(event)
         if self.root is None:
-            self.report.error("yaml-empty", "there is no document in this file")
+            self.report.error("yaml-empty", "there is no document in this file", self.origin)
 
     def _event(self, event: yaml.Event) -> None:
         match event:
@@ -369,7 +288,7 @@ class _Builder:
         for source in sources:
             if not isinstance(source, Mapping):
                 self._stop("yaml-merge-key", "'<<' takes a mapping, or a list of them", tree.place)
-            place = Place(line=tree.place.line, column=tree.place.column, pointer=top.pointer)
+            place = replace(tree.place, pointer=top.pointer)
             top.merged.extend(self._copy_entries(source, place, len(self.stack)))
 
     def _count(self, place: Place) -> None:
@@ -379,7 +298,7 @@ class _Builder:
             self._stop("yaml-too-large", message, place)
 
     def _place(self, event: yaml.Event) -> Place:
-        return _marked(event.start_mark, self._pointer())
+        return _marked(event.start_mark, self._pointer(), self.origin.file)
 
     def _pointer(self) -> str:
         if not self.stack:
@@ -407,16 +326,17 @@ def _pointer_below(pointer: str, part: str) -> str:
 
 def _below(place: Place, part: str) -> Place:
     pointer = _pointer_below(place.pointer, part)
-    return Place(line=place.line, column=place.column, pointer=pointer)
+    return Place(line=place.line, column=place.column, pointer=pointer, file=place.file)
 
 
 def _start(event: yaml.ScalarEvent, place: Place) -> Place | None:
-    end = _marked(event.end_mark, place.pointer)
+    end = event.end_mark
     quotes = 1 if event.style in {"'", '"'} else 0
-    written_as_is = end.column - place.column == len(event.value) + 2 * quotes
-    if place.line != end.line or not written_as_is:
+    length = len(event.value) + 2 * quotes
+    if end is None or (end.line + 1, end.column + 1) != (place.line, place.column + length):
         return None
-    return Place(line=place.line, column=place.column + quotes, pointer=place.pointer)
+    column = place.column + quotes
+    return Place(line=place.line, column=column, pointer=place.pointer, file=place.file)
 
 
 def _problem(problem: yaml.MarkedYAMLError) -> str:
@@ -424,20 +344,20 @@ def _problem(problem: yaml.MarkedYAMLError) -> str:
     return ", ".join(parts) or "this is no YAML"
 
 
-def _mark(problem: yaml.MarkedYAMLError) -> Place:
-    return _marked(problem.problem_mark or problem.context_mark, "")
+def _mark(problem: yaml.MarkedYAMLError, origin: Place) -> Place:
+    return _marked(problem.problem_mark or problem.context_mark, "", origin.file)
 
 
-def _marked(mark: _Mark | None, pointer: str) -> Place:
+def _marked(mark: _Mark | None, pointer: str, file: str) -> Place:
     if mark is None:
-        return Place(line=1, column=1, pointer=pointer)
-    return Place(line=mark.line + 1, column=mark.column + 1, pointer=pointer)
+        return Place(line=1, column=1, pointer=pointer, file=file)
+    return Place(line=mark.line + 1, column=mark.column + 1, pointer=pointer, file=file)
 
 
-def _at_index(text: str, index: int) -> Place:
+def _at_index(text: str, index: int, origin: Place) -> Place:
     line = text.count("\n", 0, index)
     column = index - (text.rfind("\n", 0, index) + 1)
-    return Place(line=line + 1, column=column + 1)
+    return replace(origin, line=line + 1, column=column + 1)
 
 
 def _joined_surrogates(text: str) -> str:
@@ -452,3 +372,9 @@ def _joined(match: re.Match[str]) -> str:
         return match[0]
     pair = bytes.fromhex(match[1] + match[2])
     return f"\\U{ord(pair.decode('utf-16-be')):08x}"
+
+
+__all__ = [
+    "DESCRIPTION", "WORKFLOW", "Limits", "Mapping", "Scalar", "Sequence", "Tree", "find", "parse",
+    "plain", "scalars",
+]  # fmt: skip

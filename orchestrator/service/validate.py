@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from orchestrator.clock import Clock, SystemClock
 from orchestrator.errors import Diagnostic, DocumentRefused
-from orchestrator.formats.load import FileSources, Loaded, Provider, bundled, load, specs_folder
+from orchestrator.formats.load import (
+    FileSources,
+    Loaded,
+    OverlayText,
+    Provider,
+    bundled,
+    load,
+    repairs,
+    specs_folder,
+)
+from orchestrator.formats.web import WebSources, web_sources
 from orchestrator.policy.profiles import Profile
+from orchestrator.settings import Settings
 
 #: A document's file. Bytes.
 MAX_DOCUMENT: Final = 1024 * 1024
+_CLOCK: Final = SystemClock()
 
 
 def validate(
@@ -21,24 +34,39 @@ def validate(
     workflow: str | None = None,
     sources: Mapping[str, Path] | None = None,
     servers: Mapping[str, str] | None = None,
+    overlays: Sequence[Path] = (),
     strict: bool = False,
+    settings: Settings | None = None,
+    clock: Clock = _CLOCK,
 ) -> Loaded:
-    """Load a document, Arazzo or OSOP. Nothing is stored and nothing is called.
+    """Load a document, Arazzo or OSOP. No operation is called.
 
     ``sources``: files for source descriptions, by name; ``servers``: see ``formats.load``.
+    ``overlays``: files of OpenAPI Overlays that change the document, in this order.
+    ``settings``: which hosts source descriptions are fetched from, and the home in which they
+    are kept; None: nothing is fetched and nothing is stored.
     Raises DocumentRefused with all diagnostics, also for a file that cannot be read.
     """
     return load(
         read(file),
         file=str(file),
         sources=FileSources(
-            given=sources or {}, shipped=bundled(specs_folder()), folder=file.parent
+            given=sources or {},
+            shipped=bundled(specs_folder()),
+            folder=file.parent,
+            web=None if settings is None else _web(settings, clock),
         ),
         providers=[_known(profile) for profile in profiles],
         workflow=workflow,
         strict=strict,
         servers=servers,
+        overlays=[OverlayText(text=read(overlay), file=str(overlay)) for overlay in overlays],
+        known_repairs=repairs(specs_folder()),
     )
+
+
+def _web(settings: Settings, clock: Clock) -> WebSources:
+    return web_sources(settings.source_origins, settings.home / "sources", clock)
 
 
 def read(file: Path) -> str:

@@ -34,6 +34,40 @@ def test_a_finding_is_shown_with_its_line_and_a_caret() -> None:
     assert render(finding) == "flow.yaml:2:5: error bad: no good\n  \tb: 2\n  \t   ^"
 
 
+def test_findings_in_another_file_come_after_the_documents_with_that_files_lines() -> None:
+    report = Report(file="flow.yaml", text="a: 1\n")
+    report.add_file("second.yaml", "b: 2\n")
+    report.add_file("first.yaml", "\nc: 3\n")
+    report.error("c", "", Place(line=2, column=1, file="first.yaml"))
+    report.error("b2", "", Place(line=1, column=4, file="second.yaml"))
+    report.error("b1", "", Place(line=1, column=1, file="second.yaml"))
+    report.warning("a", "", Place(line=1, column=1))
+    found = [(d.code, d.file, d.excerpt) for d in report.diagnostics]
+    assert found == [
+        ("a", "flow.yaml", "a: 1"),
+        ("b1", "second.yaml", "b: 2"),
+        ("b2", "second.yaml", "b: 2"),
+        ("c", "first.yaml", "c: 3"),
+    ]
+
+
+def test_what_was_found_in_a_file_of_its_own_comes_last() -> None:
+    report = Report(file="flow.yaml", text="a: 1\n")
+    report.include([Diagnostic(code="theirs", severity="warning", message="", file="api.yaml")])
+    report.add_file("over.yaml", "b: 2\n")
+    report.warning("overs", "", Place(line=1, column=1, file="over.yaml"))
+    report.warning("own", "")
+    assert [d.code for d in report.diagnostics] == ["own", "overs", "theirs"]
+
+
+def test_a_note_is_refused_by_nobody_and_shown_without_a_line() -> None:
+    report = Report(file="flow.yaml", text="a: 1\n", strict=True)
+    report.note("by-the-way", "there is more")
+    report.raise_if_refused()
+    [note] = report.diagnostics
+    assert render(note) == "flow.yaml:1:1: note by-the-way: there is more"
+
+
 def test_a_documents_control_characters_do_not_reach_the_terminal() -> None:
     finding = Diagnostic(
         code="c", severity="error", message="\x1b[2J", excerpt="a\x1b]0;x\x07", line=1, column=1

@@ -212,3 +212,30 @@ def test_a_place_inside_of_a_text_is_found() -> None:
         at = found.at(6)
         places[key.text] = (at.line, at.column)
     assert places == {"a": (1, 10), "b": (2, 11), "c": (3, 4), "d": (5, 4)}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: {b: [1, &x 'two']}\nc: *x\nd:\n  <<: {e: 1}\n  f: |\n    long\n",
+        "a: 1\n---\nb: 2",
+        "a: [1",
+        "",
+        "a: \x00",
+        "b: " + "x" * 99,
+    ],
+)
+def test_a_part_of_another_file_says_so_everywhere(text: str) -> None:
+    report = Report(file="f.yaml", text="")
+    report.add_file("part.yaml", text)
+    tree = parse(text, report, Limits(size=90, depth=9, nodes=99, scalar=99), file="part.yaml")
+    assert {d.file for d in report.diagnostics} <= {"part.yaml"}
+    assert (tree is None) == report.refused
+    for scalar in scalars(tree) if tree else ():
+        assert {scalar.place.file, scalar.at(1).file} == {"part.yaml"}
+
+
+def test_a_tree_is_not_refused_for_what_is_wrong_elsewhere() -> None:
+    report = Report(file="f.yaml", text="")
+    report.error("elsewhere", "")
+    assert parse("a: 1", report, file="part.yaml") is not None
