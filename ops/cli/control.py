@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from ops.cli import terminal
+from ops.cli import terminal, words
 from ops.cli.commands import Command
 from ops.cli.opened import opened
 from orchestrator import service
@@ -25,7 +25,7 @@ def _options(command: _Command) -> _Command:
     command = click.option("--reason", default="", metavar="R", help="Kept in the journal.")(
         command
     )
-    return click.argument("run")(command)
+    return click.argument("run", shell_complete=words.runs)(command)
 
 
 @click.command(cls=Command, example='durazzo cancel 01k9 --reason "ordered twice"')

@@ -8,12 +8,13 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NoReturn
+from urllib.parse import urlsplit
 
 import click
 
 from ops.cli import terminal
 from ops.cli.commands import LazyGroup
-from orchestrator.errors import DocumentRefused, DurazzoError, InputsRefused
+from orchestrator.errors import DocumentRefused, DurazzoError, InputsRefused, JournalUnavailable
 
 DETACHED: Final = 130
 #: sysexits.h, EX_SOFTWARE: a bug of durazzo's own.
@@ -28,6 +29,7 @@ COMMANDS: Final = {
         "ops.cli.validate:validate",
         "Say what is wrong with a document, where, and what to do.",
     ),
+    "graph": ("ops.cli.graph:graph", "Draw a workflow as a Mermaid flowchart."),
     "runs": ("ops.cli.runs:runs", "List the latest runs, newest first."),
     "show": ("ops.cli.runs:show", "Show one run: its steps, and what failed."),
     "cancel": ("ops.cli.control:cancel", "End a run without what it has not begun."),
@@ -35,7 +37,16 @@ COMMANDS: Final = {
     "resume": ("ops.cli.control:resume", "Let a paused run go on."),
     "worker": ("ops.cli.worker:worker", "Execute steps, until Ctrl-C or SIGTERM."),
     "timekeeper": ("ops.cli.worker:timekeeper", "Keep time for the workers, executing no step."),
-    "sandbox": ("ops.cli.sandbox:sandbox", "Serve look-alikes of Stripe and Twilio."),
+    "demo": ("ops.cli.demo:demo", "Charge, fail, retry and kill a worker, with nothing set up."),
+    "sandbox": (
+        "ops.cli.sandbox:sandbox",
+        "Serve look-alikes of Stripe, Twilio, Fintecture and Anthropic.",
+    ),
+    "doctor": ("ops.cli.doctor.command:doctor", "Say what is missing, and what to do."),
+    "completion": (
+        "ops.cli.completion:completion",
+        "Print what makes a shell complete durazzo's words.",
+    ),
 }
 
 
@@ -94,9 +105,26 @@ def _explain(error: DurazzoError) -> int:
         case InputsRefused(problems=problems):
             for problem in problems:
                 terminal.error(error.code, problem)
+        case JournalUnavailable(message=message):
+            terminal.error(error.code, f"{message}{_which_redis()}")
         case _:
             terminal.error(error.code, error.message)
     return error.exit_code
+
+
+def _which_redis() -> str:
+    """Where it should be, without a password, and what to do."""
+    try:
+        parts = urlsplit(os.environ.get("DURAZZO_REDIS_URL", ""))
+        where = f"{parts.hostname}:{parts.port or 6379}" if parts.hostname else parts.path
+    except ValueError:
+        return ""
+    if not where:
+        return ": the embedded server; durazzo doctor looks closer"
+    return (
+        f": DURAZZO_REDIS_URL names {where}; start it, or unset the variable for a server of"
+        " durazzo's own; durazzo doctor looks closer"
+    )
 
 
 def _bug(error: Exception, *, debug: bool) -> int:

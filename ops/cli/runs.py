@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ops.cli import terminal
+from ops.cli import terminal, words
 from ops.cli.commands import Command
 from ops.cli.opened import opened
 from ops.cli.results import show_result
@@ -36,13 +36,13 @@ def runs(limit: int, *, as_json: bool) -> None:
 
 
 @click.command(cls=Command, example="durazzo show 01k9 --events")
-@click.argument("run")
+@click.argument("run", shell_complete=words.runs)
 @click.option("--outputs", is_flag=True, help="With the values of the workflow's outputs.")
 @click.option("--reveal", is_flag=True, help="With outputs that are secrets, too.")
 @click.option("--events", is_flag=True, help="With all that the journal holds of it.")
 @click.option("--json", "as_json", is_flag=True, help="As `durazzo run --json` prints it.")
 def show(run: str, *, outputs: bool, reveal: bool, events: bool, as_json: bool) -> None:
-    """Show one run: its steps, and what failed. RUN is an id, or the beginning of one."""
+    """Show one run: its steps, and what failed. RUN is an id, the beginning of one, or `last`."""
     with opened() as wiring:
         found = find(wiring.core, run)
         report = found.report()

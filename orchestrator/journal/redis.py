@@ -316,7 +316,8 @@ def _may_be_needed(visit: Visit) -> bool:
 
 def _source(name: str) -> str:
     folder = resources.files("orchestrator.journal")
-    return (folder / "lib.lua").read_text() + (folder / f"{name}.lua").read_text()
+    parts = (folder / "lib.lua", folder / f"{name}.lua")
+    return "".join(part.read_text(encoding="utf-8") for part in parts)
 
 
 def _state(plain: list[bytes]) -> State | None:

@@ -22,6 +22,8 @@ SETTLED: Final = frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELLED, S
 _GOES_ON: Final = frozenset({Status.PENDING, Status.RUNNING, Status.WAITING})
 #: What stands in place of a secret.
 HIDDEN: Final = "[secret]"
+#: No id begins so: their alphabet has no L.
+LAST: Final = "last"
 #: Runs among which the beginning of an id is looked for.
 _SEARCHED: Final = 100_000
 _POLL_MIN: Final = 20
@@ -190,9 +192,11 @@ def unfinished(core: Core, limit: int = 100) -> list[tuple[str, State]]:
 
 
 def find(core: Core, name: str) -> Run:
-    """A run by its id, or by the beginning of one. Raises UnknownRun."""
+    """A run by its id, by the beginning of one, or the ``last`` one. Raises UnknownRun."""
     if core.journal.read(name) is not None:
         return Run(core, name)
+    if name == LAST and (latest := core.journal.recent(1)):
+        return Run(core, latest[0])
     found = [run for run in core.journal.recent(_SEARCHED) if run.startswith(name)] if name else []
     if len(found) > 1:
         raise UnknownRun(f"{len(found)} runs begin with {name!r}: give more of the id")
