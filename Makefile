@@ -20,6 +20,10 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
+.PHONY: demo
+demo: $(READY) ## See it: charge, fail, retry and kill a worker, with nothing set up (seconds)
+	@$(BIN)/durazzo demo
+
 .PHONY: test
 test: $(READY) ## Everything a newcomer needs to trust a checkout (a few minutes)
 	$(BIN)/pytest -n 4 --dist worksteal
@@ -31,6 +35,10 @@ check: $(READY) ## Format, lint, types, layers and the fast tests (under a minut
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest -n 2 -q -m 'not process and not slow'
+
+.PHONY: foreign
+foreign: $(READY) ## The published charge against servers of others (needs npm, at first PyPI as well)
+	$(BIN)/pytest -m foreign tests/foreign
 
 .PHONY: format
 format: $(READY) ## Format the code and fix what can be fixed by itself
