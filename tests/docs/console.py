@@ -20,9 +20,9 @@ _BLOCK = re.compile(r"(?<=^```console\n)(.*?)(?=^```)", re.MULTILINE | re.DOTALL
 _MARK = "\x1e"
 _PORT = "8099"
 _DIFFERS = (
-    (r"\bpi_\w{24}(_secret_\w+)?", "pi_…"),
-    (r"\bcus_\w{14}", "cus_…"),
-    (r"\bSM[0-9a-f]{32}", "SM…"),
+    (r"\bpi_\w{24}(_secret_\w+)?", "pi_ID"),
+    (r"\bcus_\w{14}", "cus_ID"),
+    (r"\bSM[0-9a-f]{32}", "SM_ID"),
     (r"\b0[0-9a-hjkmnp-tv-z]{25}\b", "RUN"),
     (r"\b[0-9a-f]{32}\b", "HEX"),
     (r"\b\d+(\.\d+)? (s|ms)\b", "TIME"),
@@ -130,9 +130,8 @@ def _plain(text: str) -> str:
 
 
 def _matches(shown: str, real: str) -> bool:
-    pattern = re.escape(shown).replace(re.escape("…\n"), "(?:.*\n)*")
-    pattern = re.sub(r"(?:\\\n|\n)?…$", r"(?:\n.*)*", pattern)
-    return re.fullmatch(pattern, real) is not None
+    lines = (r"(?:.*\n)*" if line == "…" else re.escape(line) + r"\n" for line in shown.split("\n"))
+    return re.fullmatch("".join(lines), real + "\n") is not None
 
 
 __all__ = ["Command", "check", "commands"]
