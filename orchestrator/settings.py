@@ -80,7 +80,9 @@ def _url(text: str) -> str:
         # A port that is none is found only when it is asked for.
         _ = urlsplit(text).port
     except ValueError:
-        raise SettingsRefused("DURAZZO_REDIS_URL is no URL: look at its host and port") from None
+        raise SettingsRefused(
+            "DURAZZO_REDIS_URL cannot be used: write it as redis://host:6379/0"
+        ) from None
     return text
 
 

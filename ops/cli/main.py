@@ -29,6 +29,10 @@ COMMANDS: Final = {
         "ops.cli.validate:validate",
         "Say what is wrong with a document, where, and what to do.",
     ),
+    "explain": (
+        "ops.cli.explain:explain",
+        "Say what a code means, with an example and what to do.",
+    ),
     "graph": ("ops.cli.graph:graph", "Draw a workflow as a Mermaid flowchart."),
     "runs": ("ops.cli.runs:runs", "List the latest runs, newest first."),
     "show": ("ops.cli.runs:show", "Show one run: its steps, and what failed."),
@@ -37,7 +41,10 @@ COMMANDS: Final = {
     "resume": ("ops.cli.control:resume", "Let a paused run go on."),
     "worker": ("ops.cli.worker:worker", "Execute steps, until Ctrl-C or SIGTERM."),
     "timekeeper": ("ops.cli.worker:timekeeper", "Keep time for the workers, executing no step."),
-    "demo": ("ops.cli.demo:demo", "Charge, fail, retry and kill a worker, with nothing set up."),
+    "demo": (
+        "ops.cli.demo:demo",
+        "Charge, text, fail, retry, and kill a worker, on look-alikes of the providers.",
+    ),
     "sandbox": (
         "ops.cli.sandbox:sandbox",
         "Serve look-alikes of Stripe, Twilio, Fintecture and Anthropic.",
@@ -102,6 +109,9 @@ def _explain(error: DurazzoError) -> int:
             count = sum(d.severity == "error" for d in diagnostics)
             errors = "1 error" if count == 1 else f"{count} errors"
             terminal.error(error.code, f"the document has {errors}")
+            if sys.stderr.isatty():
+                code = next(d.code for d in diagnostics if d.severity == "error")
+                terminal.say(f"durazzo explain {code} tells more")
         case InputsRefused(problems=problems):
             for problem in problems:
                 terminal.error(error.code, problem)

@@ -207,14 +207,21 @@ def test_a_redis_that_is_not_there_is_named_without_its_password(
     assert told["Sealing/keys"][0] == "error"
 
 
-@pytest.mark.parametrize("url", ["redis://h:port", "redis://h:99999", "redis://h/name"])
+@pytest.mark.parametrize(
+    ("url", "check"),
+    [
+        ("redis://h:port", "This machine/settings"),
+        ("redis://h:99999", "This machine/settings"),
+        ("redis://h/name", "Redis/server"),
+    ],
+)
 def test_a_url_that_is_none_is_said(
-    doctor: Doctor, monkeypatch: pytest.MonkeyPatch, url: str
+    doctor: Doctor, monkeypatch: pytest.MonkeyPatch, url: str, check: str
 ) -> None:
     monkeypatch.setenv("DURAZZO_REDIS_URL", url)
     told = doctor()
     assert told.code == 2
-    assert told["Redis/server"][1].startswith("DURAZZO_REDIS_URL cannot be used; write it as")
+    assert told[check][1].startswith("DURAZZO_REDIS_URL cannot be used; write it as")
 
 
 def test_a_data_folder_that_cannot_be_used_is_said(

@@ -49,10 +49,15 @@ def test_a_declined_card_fails_the_run_with_its_code_and_texts_nobody(at_home: H
     assert (ledger["charges"], ledger["messages"]) == ([], [])
 
 
-def test_a_declined_card_takes_the_fallback_up_to_its_cap_with_a_new_key_each(
+def test_declines_that_differ_take_the_fallback_up_to_its_cap_with_a_new_key_each(
     at_home: House,
 ) -> None:
     at_home.worker()
+    at_home.sandbox.faults([
+        {"match": "POST /stripe/v1/payment_intents/*", "do": "status", "status": 402,
+         "body": {"error": {"type": "card_error", "code": code}}}
+        for code in ("processing_error", "card_declined", "processing_error")
+    ])  # fmt: skip
     run = at_home.submit(osop_with(DECLINED), {})
     assert run.wait(20) == "failed"
     keys = [r["key"] for r in requests_to(at_home, "/confirm")]
