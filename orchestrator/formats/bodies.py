@@ -57,12 +57,15 @@ def _placed(tree: Tree | None, at: Scalar) -> Tree | None:
             return None
 
 
-def fits(value: Node, encoding: Encoding) -> bool:
-    """A form has named fields; an expression's value shows itself only when it is there."""
+def misfit(value: Node, encoding: Encoding) -> str:
+    """What the encoding wants instead of the value; "" if it fits.
+
+    An expression's value shows itself only when it is there.
+    """
     match encoding:
-        case "form-brackets" | "form-repeat":
-            return not isinstance(value, Constant | Array)
-        case "text":
-            return not isinstance(value, Object | Array)
-        case "json":
-            return True
+        case "form-brackets" | "form-repeat" if isinstance(value, Constant | Array):
+            return "a form is a mapping of names to values"
+        case "text" if isinstance(value, Object | Array):
+            return "a text is no mapping and no list"
+        case _:
+            return ""

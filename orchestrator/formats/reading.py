@@ -82,7 +82,7 @@ class Fields:
     def nested(self, tree: Tree, what: str) -> Fields | None:
         if isinstance(tree, Mapping):
             return Fields(tree=tree, what=what, format=self.format, report=self.report)
-        self.error("wrong-type", f"a {what} is a mapping", tree.place)
+        self.error("wrong-type", f"{_a(what)} is a mapping", tree.place)
         return None
 
     def unsupported(self, *names: str) -> None:
@@ -90,7 +90,7 @@ class Fields:
         for key, _ in self.tree.entries:
             if key.text in names:
                 self._taken.add(key.text)
-                message = f"'{key.text}' of a {self.what} is not supported yet"
+                message = f"'{key.text}' of {_a(self.what)} is not supported yet"
                 self.error(f"unsupported-{_kebab(key.text)}", message, key.place)
 
     def ignored(self, *names: str) -> None:
@@ -106,10 +106,10 @@ class Fields:
     def _unknown(self, key: Scalar, known: Collection[str]) -> None:
         meant = close_to(key.text, known, cutoff=_MISSPELT)
         if meant is None:
-            message = f"a {self.what} has no '{key.text}'; it is ignored"
+            message = f"{_a(self.what)} has no '{key.text}'; it is ignored"
             self.report.warning(f"{self.format}-unknown-key", message, key.place)
         else:
-            message = f"a {self.what} has no '{key.text}'; did you mean '{meant}'?"
+            message = f"{_a(self.what)} has no '{key.text}'; did you mean '{meant}'?"
             self.error("misspelt-key", message, key.place)
 
     def error(self, code: str, message: str, at: Place) -> None:
@@ -117,9 +117,13 @@ class Fields:
 
     def _complain(self, name: str, found: Tree | None, wanted: str, *, required: bool) -> None:
         if found is not None:
-            self.error("wrong-type", f"'{name}' of a {self.what} is {wanted}", found.place)
+            self.error("wrong-type", f"'{name}' of {_a(self.what)} is {wanted}", found.place)
         elif required:
-            self.error("missing-key", f"a {self.what} needs '{name}'", self.place)
+            self.error("missing-key", f"{_a(self.what)} needs '{name}'", self.place)
+
+
+def _a(what: str) -> str:
+    return f"an {what}" if what[0] in "aeio" else f"a {what}"
 
 
 def _kebab(name: str) -> str:

@@ -150,7 +150,8 @@ class _Builder:
     def _document(self, event: yaml.DocumentStartEvent) -> None:
         self.documents += 1
         if self.documents > 1:
-            self._stop("yaml-several-documents", "one file holds one document", self._place(event))
+            message = "one file holds one document; take out this --- and what follows it"
+            self._stop("yaml-several-documents", message, self._place(event))
 
     def _scalar(self, event: yaml.ScalarEvent) -> None:
         place = self._place(event)
@@ -185,7 +186,7 @@ class _Builder:
             return event.value if quoted else self._resolved(event.value, place)
         kind = event.tag.removeprefix(_CORE)
         if kind not in {"str", "int", "float", "bool", "null"}:
-            self._stop("yaml-tag", f"the tag {event.tag} is no plain value", place)
+            self._stop("yaml-tag", _tagged(event.tag), place)
         return event.value if kind == "str" else self._resolved(event.value, place)
 
     def _resolved(self, text: str, place: Place) -> None | bool | int | float | str:
@@ -195,7 +196,8 @@ class _Builder:
             self._check_digits(text, place)
             return int(text, 0)
         if _NOT_FINITE.fullmatch(text):
-            self._stop("yaml-number", f"{text} is no number that JSON knows", place)
+            message = f"{text} is no number that JSON knows; quote it if it is text"
+            self._stop("yaml-number", message, place)
         if _FLOAT.fullmatch(text):
             self._check_digits(text, place)
             return self._finite(float(text), place)
@@ -215,7 +217,7 @@ class _Builder:
         self._count(place)
         is_mapping = isinstance(event, yaml.MappingStartEvent)
         if event.tag not in {None, "!", _CORE + ("map" if is_mapping else "seq")}:
-            self._stop("yaml-tag", f"the tag {event.tag} is no plain value", place)
+            self._stop("yaml-tag", _tagged(event.tag), place)
         top = self.stack[-1] if self.stack else None
         if top is not None and top.is_mapping and top.key is None:
             self._stop("yaml-key", "a key is a text, not a list or a mapping", place)
@@ -337,6 +339,11 @@ def _start(event: yaml.ScalarEvent, place: Place) -> Place | None:
         return None
     column = place.column + quotes
     return Place(line=place.line, column=column, pointer=place.pointer, file=place.file)
+
+
+def _tagged(tag: str) -> str:
+    written = f"!!{tag.removeprefix(_CORE)}" if tag.startswith(_CORE) else tag
+    return f"the tag {written} is not read; leave it out, and quote the value if it is text"
 
 
 def _problem(problem: yaml.MarkedYAMLError) -> str:

@@ -56,21 +56,6 @@ class Description:
     def operation_ids(self) -> tuple[str, ...]:
         return tuple(self.entries)
 
-    def entry(self, operation_id: str) -> Entry:
-        found = self.entries.get(operation_id, ())
-        match found:
-            case (only,):
-                return only
-            case ():
-                raise DescriptionRefused(
-                    "openapi-unknown-operation", f"{self.name} has no operation '{operation_id}'"
-                )
-            case _:
-                raise DescriptionRefused(
-                    "openapi-duplicate-operation",
-                    f"{self.name} has {len(found)} operations '{operation_id}'",
-                )
-
     def entry_at(self, path: str, method: str) -> Entry:
         for entry in _entries(self.root):
             if (entry.path, entry.method) == (path, method.lower()):
@@ -102,7 +87,9 @@ class Description:
 def describe(name: str, url: str, root: Json) -> Description:
     """Raises DescriptionRefused if this is no OpenAPI 3 description."""
     if not isinstance(root, dict):
-        raise DescriptionRefused("openapi-not-openapi", f"{name} is no OpenAPI description")
+        raise DescriptionRefused(
+            "openapi-not-openapi", f"{name} is no OpenAPI description: it is no mapping"
+        )
     version = root.get("openapi")
     if not str(version).startswith(("3.0", "3.1")):
         found = f"openapi: {version}" if version is not None else "no 'openapi: 3.…'"

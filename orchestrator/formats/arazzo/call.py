@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from orchestrator.expressions.nodes import Constant, Node
 from orchestrator.formats.arazzo.link import Link
 from orchestrator.formats.arazzo.model import Parameter, ParameterLocation, RequestBody, Step
-from orchestrator.formats.bodies import JSON, encoding_of, fits, structure_in
+from orchestrator.formats.bodies import JSON, encoding_of, misfit, structure_in
 from orchestrator.formats.diagnostics import Report, did_you_mean
 from orchestrator.formats.expressions import Expressions
 from orchestrator.formats.source import Mapping, Scalar, Tree
@@ -58,7 +58,7 @@ class _Request:
                 self.report.error("arazzo-unknown-path-parameter", message, parameter.name.place)
         for parameter in self._parameters("header"):
             if not is_header_name(parameter.name.text):
-                message = "this cannot be the name of a header"
+                message = "the name of a header has letters, digits and - in it, and no space"
                 self.report.error("arazzo-header-name", message, parameter.name.place)
         self._check_twice()
         self._check_required()
@@ -138,15 +138,17 @@ class _Request:
         encoding = encoding_of(content_type, self.link.endpoint.provider)
         place = (written.content_type or written).place
         if encoding is None:
-            message = f"a body of type {content_type} cannot be written by this version"
+            message = (
+                f"a body of type {content_type} cannot be written; JSON, forms and text/plain can"
+            )
             self.report.error("arazzo-unsupported-content-type", message, place)
             return None
         payload = written.payload
         if encoding == "json" and isinstance(payload, Scalar):
             payload = structure_in(payload) or payload
         value = self.expressions.value(_without(payload, lifted), self.step.id)
-        if not fits(value, encoding):
-            message = f"this payload cannot be sent as {content_type}"
+        if reason := misfit(value, encoding):
+            message = f"this payload cannot be sent as {content_type}: {reason}"
             self.report.error("arazzo-payload", message, payload.place)
         return Body(encoding=encoding, content_type=content_type, value=value)
 

@@ -107,8 +107,11 @@ class Linker:
             case []:
                 self._unknown(operation_id, descriptions, written)
             case several:
-                names = ", ".join(f.description.name for f in several)
-                message = f"'{operation_id}' is the name of several operations (in {names})"
+                names = ", ".join(dict.fromkeys(f.description.name for f in several))
+                message = (
+                    f"'{operation_id}' is the name of several operations (in {names}); write"
+                    " $sourceDescriptions.NAME.ID, or an operationPath"
+                )
                 self.report.error("arazzo-ambiguous-operation", message, written.place)
         return None
 

@@ -24,7 +24,7 @@ from orchestrator.formats.arazzo.model import (
 from orchestrator.formats.diagnostics import Report, did_you_mean
 from orchestrator.formats.inputs import problem_of
 from orchestrator.formats.reading import Fields
-from orchestrator.formats.source import Mapping, Scalar, Tree, find, plain
+from orchestrator.formats.source import Mapping, Scalar, Sequence, Tree, find, plain
 
 _COMPONENT_INPUTS: Final = "#/components/inputs/"
 #: Schemas that refer to schemas: deeper ones are circles.
@@ -86,7 +86,7 @@ def _pick(fields: Fields, workflows: tuple[Fields, ...], wanted: str | None) -> 
     if len(workflows) == 1:
         return workflows[0]
     if workflows:
-        message = f"say which workflow to run: {', '.join(ids)}"
+        message = f"say which workflow to run, with --workflow: {', '.join(ids)}"
         fields.error("several-workflows", message, fields.place)
     elif not fields.report.refused:
         fields.error("no-workflows", "a document has at least one workflow", fields.place)
@@ -124,7 +124,8 @@ def _workflow(fields: Fields, components: Mapping | None) -> Workflow:
     )
     outputs = _outputs(fields)
     fields.finish()
-    if fields.tree.get("steps") is not None and not fields.items("steps"):
+    written = fields.tree.get("steps")
+    if isinstance(written, Sequence) and not written.items:
         fields.error("no-steps", "a workflow has at least one step", fields.place)
     return Workflow(
         id=name,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote_plus
 
 from orchestrator.expressions.nodes import Constant, Node, Text
-from orchestrator.formats.bodies import FORM, JSON, encoding_of, fits, structure_in
+from orchestrator.formats.bodies import FORM, JSON, encoding_of, misfit, structure_in
 from orchestrator.formats.diagnostics import Report
 from orchestrator.formats.endpoints import Endpoint, Endpoints, is_http_url
 from orchestrator.formats.expressions import Expressions, Parse
@@ -112,7 +112,7 @@ class Calls:
             if name.text.lower() == "content-type":
                 continue
             if not is_header_name(name.text):
-                message = "this cannot be the name of a header"
+                message = "the name of a header has letters, digits and - in it, and no space"
                 self.report.error("osop-header-name", message, name.place)
             elif isinstance(value, Scalar) and value.value is not None:
                 yield name.text, self.expressions.value(value, node)
@@ -128,7 +128,9 @@ class Calls:
         content_type = written.text if written else default
         encoding = encoding_of(content_type, endpoint.provider)
         if encoding is None:
-            message = f"a body of type {content_type} cannot be written by this version"
+            message = (
+                f"a body of type {content_type} cannot be written; JSON, forms and text/plain can"
+            )
             self.report.error("osop-unsupported-content-type", message, (written or api.body).place)
             return None
         body: Tree = api.body
@@ -136,8 +138,8 @@ class Calls:
             body = structure_in(body) or body
         value = self.expressions.value(body, node)
         refuse_secrets(value, body.place, self.report)
-        if not fits(value, encoding):
-            message = f"this body cannot be sent as {content_type}"
+        if reason := misfit(value, encoding):
+            message = f"this body cannot be sent as {content_type}: {reason}"
             self.report.error("osop-payload", message, body.place)
         return Body(encoding=encoding, content_type=content_type, value=value)
 

@@ -202,7 +202,8 @@ def _agent(fields: Fields) -> Agent | None:
     fields.finish()
     tokens = _MAX_TOKENS if limit is None else limit.value
     if isinstance(tokens, bool) or not isinstance(tokens, int) or tokens < 1:
-        fields.error("number", "'max_tokens' is a whole number from 1", fields.place)
+        place = (limit or fields).place
+        fields.error("number", "'max_tokens' is a whole number from 1", place)
         return None
     if model is None:
         return None

@@ -252,7 +252,8 @@ class _Pattern(FilterFunction):
             return False
         if len(pattern) > _MAX_PATTERN or _EXPLOSIVE.search(_ATOM.sub(".", pattern)):
             message = (
-                f"a pattern repeats no group, counts nothing and has {_MAX_PATTERN} characters"
+                "a pattern may repeat no group and count nothing,"
+                f" and has at most {_MAX_PATTERN} characters"
             )
             raise TooCostly(message)
         if not is_iregexp(pattern):

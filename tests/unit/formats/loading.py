@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ops.cli.explain import pages
 from orchestrator.errors import Diagnostic, DocumentRefused
 from orchestrator.formats.load import (
     FileSources,
@@ -87,15 +88,26 @@ def loaded(
     strict: bool = False,
     servers: Mapping[str, str] | None = None,
 ) -> Loaded:
-    return load(
-        text,
-        file="flow.yaml",
-        workflow=workflow,
-        sources=sources or Shelf(),
-        providers=PROVIDERS,
-        strict=strict,
-        servers=servers or {},
-    )
+    try:
+        found = load(
+            text,
+            file="flow.yaml",
+            workflow=workflow,
+            sources=sources or Shelf(),
+            providers=PROVIDERS,
+            strict=strict,
+            servers=servers or {},
+        )
+    except DocumentRefused as refusal:
+        assert_explained(refusal.diagnostics)
+        raise
+    assert_explained(found.diagnostics)
+    return found
+
+
+def assert_explained(diagnostics: tuple[Diagnostic, ...]) -> None:
+    """Whatever a test has durazzo say has a page: see ``ops/docs/codes``."""
+    assert {d.code for d in diagnostics} - pages().keys() == set()
 
 
 def refused(

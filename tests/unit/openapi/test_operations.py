@@ -17,7 +17,7 @@ def description(root: dict[str, Any], url: str = "https://docs.example/api/x.yam
 
 def only(root: dict[str, Any], url: str = "https://docs.example/api/x.yaml") -> Operation:
     found = description(root, url)
-    return operation(found, found.entry("op"))
+    return operation(found, found.entries["op"][0])
 
 
 def paths(operation_fields: dict[str, Any], path: str = "/x", **item: Any) -> dict[str, Any]:
@@ -97,9 +97,9 @@ def test_references_are_followed_when_needed() -> None:
 def test_a_dangling_reference_is_a_problem_only_to_those_who_use_it() -> None:
     broken = {"operationId": "broken", "parameters": [{"$ref": "#/nope"}]}
     found = description({"paths": paths({}) | {"/y": {"get": broken}}})
-    assert operation(found, found.entry("op")).id == "op"
+    assert operation(found, found.entries["op"][0]).id == "op"
     with pytest.raises(DescriptionRefused) as caught:
-        operation(found, found.entry("broken"))
+        operation(found, found.entries["broken"][0])
     assert caught.value.problem == "openapi-dangling-ref"
 
 
@@ -131,11 +131,9 @@ def test_only_openapi_3_is_read(root: Any) -> None:
         describe("api", "", root)
 
 
-def test_two_operations_of_one_id_are_nobodys() -> None:
+def test_two_operations_of_one_id_are_both_kept() -> None:
     found = description({"paths": paths({}) | {"/y": {"get": {"operationId": "op"}}}})
-    with pytest.raises(DescriptionRefused) as caught:
-        found.entry("op")
-    assert caught.value.problem == "openapi-duplicate-operation"
+    assert [entry.path for entry in found.entries["op"]] == ["/x", "/y"]
 
 
 @pytest.mark.parametrize(
@@ -149,4 +147,4 @@ def test_two_operations_of_one_id_are_nobodys() -> None:
 def test_a_malformed_description_makes_nothing_raise(root: dict[str, Any]) -> None:
     found = description(root)
     for name in found.operation_ids:
-        operation(found, found.entry(name))
+        operation(found, found.entries[name][0])
