@@ -9,6 +9,7 @@
 | `GET /clock`, `POST /clock` | the time, and `{"advance": seconds}` to move it forward |
 | `POST /reset` | forgets everything: books, objects, keys, faults, and the clock's advance |
 | `GET /healthz` | 200 |
+| `GET /` | what this is, and which calls are played |
 """
 
 from __future__ import annotations
@@ -43,6 +44,9 @@ Stripe      payment_method pm_card_visa_chargeDeclined and Stripe's other test t
 Twilio      To +15005550001, 2, 3, 4, 9; From +15005550001, 7, 8
 Fintecture  the payer's page (meta.url) with ?outcome=fail
 Anthropic   SANDBOX_REFUSAL anywhere in the prompt
+
+What is played is below. Whatever else a provider really has, paths and parameters alike, is
+answered with 501 and the header X-Sandbox: not-played, and what it has not, as it would itself.
 """
 DOCUMENTED: Final = (
     "NOT HOW THE PROVIDERS BEHAVE: this is the documented world, which answers as published API "
@@ -61,8 +65,7 @@ class Control:
     def answer(self, method: str, path: str, query: str, body: bytes) -> web.Response:
         match method, path:
             case "GET", "/":
-                warning = f"{DOCUMENTED}\n\n" if self._settings.documented else ""
-                return web.Response(text=warning + _WELCOME)
+                return self._welcome()
             case "GET", "/healthz":
                 return _json({"status": "ok"})
             case "GET", "/ledger":
@@ -77,6 +80,15 @@ class Control:
                 return self._reset()
             case _:
                 return _wrong([Complaint("", f"there is no {method} {path} here")], status=404)
+
+    def _welcome(self) -> web.Response:
+        warning = f"{DOCUMENTED}\n\n" if self._settings.documented else ""
+        played = [
+            f"{method:<5} /{name}{path}"
+            for name, provider in self.world.providers.items()
+            for method, _, path in (call.partition(" ") for call in provider.played)
+        ]
+        return web.Response(text="\n".join([warning + _WELCOME, *played, ""]))
 
     def _ledger(self, *, with_requests: bool) -> web.Response:
         ledger = self.world.books.ledger(now=self.clock(), with_requests=with_requests)

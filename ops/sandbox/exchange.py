@@ -7,7 +7,7 @@ import base64
 import binascii
 import json
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 from urllib.parse import parse_qsl
@@ -84,8 +84,12 @@ class RefusedError(Exception):
 class Provider(Protocol):
     """One API that the sandbox looks like."""
 
+    @property
+    def played(self) -> Sequence[str]:
+        """The calls of the real API that are carried out: `GET /v1/customers/:id`."""
+
     async def answer(self, call: Call, *, pause: float, instead: Reply | None) -> Reply:
-        """Answers one call.
+        """Answers one call. NotPlayedError for what the real API has and the sandbox has not.
 
         `pause` seconds pass before the operation is carried out, while whatever the real API
         holds during a call (idempotency key, lock) is held. With `instead`, nothing is carried

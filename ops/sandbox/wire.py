@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import random
 from contextlib import suppress
 from urllib.parse import unquote, urlsplit
@@ -14,8 +15,12 @@ from ops.sandbox.books import Arrival
 from ops.sandbox.clock import MovableClock
 from ops.sandbox.control import Control
 from ops.sandbox.exchange import Call, Clock, Provider, Reply
-from ops.sandbox.faults import Do
+from ops.sandbox.faults import Do, Trouble
 from ops.sandbox.settings import Settings
+from ops.sandbox.unplayed import NotPlayedError
+from ops.sandbox.world import World
+
+_LOG = logging.getLogger(__name__)
 
 
 class Sandbox:
@@ -24,6 +29,8 @@ class Sandbox:
     def __init__(self, settings: Settings, *, clock: Clock, entropy: random.Random) -> None:
         self._clock = MovableClock(clock)
         self._control = Control(settings, clock=self._clock, entropy=entropy)
+        #: What was asked for and is not played, each said once.
+        self._missed: set[str] = set()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         path, query = _target(request.raw_path)
@@ -59,7 +66,7 @@ class Sandbox:
         if body is None:
             reply: Reply | None = provider.failure(413)
         else:
-            reply = await world.answer(provider, call, trouble)
+            reply = await self._answer(world, provider, call, trouble)
         if reply is None:
             return _dropped(request)
         arrival.executed = reply.executed
@@ -71,6 +78,17 @@ class Sandbox:
         if trouble.fault is not None and trouble.do is Do.DRIP:
             return await _dripped(request, reply, trouble.fault.seconds)
         return web.Response(status=reply.status, body=reply.body, headers=reply.headers)
+
+    async def _answer(
+        self, world: World, provider: Provider, call: Call, trouble: Trouble
+    ) -> Reply | None:
+        try:
+            return await world.answer(provider, call, trouble)
+        except NotPlayedError as error:
+            if error.what not in self._missed:
+                self._missed.add(error.what)
+                _LOG.warning("%s", error.message)
+            return error.reply()
 
 
 def _target(raw_path: str) -> tuple[str, str]:

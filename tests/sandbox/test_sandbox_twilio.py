@@ -68,7 +68,9 @@ def test_nothing_makes_a_text_idempotent(twilio: httpx.Client, sandbox: Backgrou
         ({"From": "+15005550007"}, 21606),
         ({"From": "+15005550008"}, 21611),
         ({"From": "+14155550123"}, 21606),
-        ({"MediaUrl": "https://a.test/x.png"}, 20001),
+        ({"From": "$inputs.fromPhone"}, 21212),
+        ({"To": "a friend"}, 21211),
+        ({"To": "pigeon:+15551230001"}, 21211),
     ],
 )
 def test_what_twilio_refuses_is_refused_with_its_code(

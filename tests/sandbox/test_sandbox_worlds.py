@@ -105,7 +105,7 @@ def test_a_declined_card_is_a_402_or_an_intent_that_wants_another(
 
 def test_a_later_confirmation_declines_alike(documented: BackgroundSandbox, stripe_of: Of) -> None:
     with stripe_of(documented) as client:
-        intent = client.post(INTENTS, data={"amount": "1", "currency": "usd"}).json()
+        intent = client.post(INTENTS, data={"amount": "50", "currency": "usd"}).json()
         confirm = f"{INTENTS}/{intent['id']}/confirm"
         declined = client.post(confirm, data={"payment_method": DECLINED["payment_method"]})
         assert declined.status_code == 200

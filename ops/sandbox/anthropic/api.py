@@ -7,10 +7,11 @@ this sandbox's own; their types are Anthropic's.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from ops.sandbox.anthropic import errors
+from ops.sandbox.anthropic import errors, known
 from ops.sandbox.anthropic.prompts import Prompt, read_prompt
 from ops.sandbox.anthropic.receipts import written
 from ops.sandbox.books import Books, Generation
@@ -33,14 +34,17 @@ class Anthropic:
     def size(self) -> int:
         return self._written
 
+    @property
+    def played(self) -> Sequence[str]:
+        return (f"POST {_MESSAGES}",)
+
     def failure(self, status: int) -> Reply:
         return self._identified(errors.failure(status))
 
     async def answer(self, call: Call, *, pause: float, instead: Reply | None) -> Reply:
         try:
             self._check_key(call)
-            if (call.method, call.path) != ("POST", _MESSAGES):
-                raise errors.not_found(f"Not found: {call.method} {call.path}")
+            _check_path(call)
             version = _version(call)
             if not self._rate.admits(_MESSAGES, call.at):
                 raise errors.too_fast()
@@ -88,6 +92,15 @@ class Anthropic:
         name = self._ids.letters("req_", 24)
         body = {**answer.body, "request_id": name}
         return replace(answer, body=body).reply({"request-id": name})
+
+
+def _check_path(call: Call) -> None:
+    if (call.method, call.path) == ("POST", _MESSAGES):
+        return
+    real = known.PATHS.find(call.method, call.path)
+    if real is not None:
+        raise errors.unplayed(real.endpoint)
+    raise errors.not_found(f"Not found: {call.method} {call.path}")
 
 
 def _version(call: Call) -> str:

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import Final
 
 from ops.sandbox.exchange import Answer, RefusedError
+from ops.sandbox.unplayed import NotPlayedError
 
 _KINDS: Final[Mapping[int, str]] = {
     400: "invalid_request_error",
@@ -43,8 +44,9 @@ def invalid(message: str) -> RefusedError:
     return RefusedError(problem(400, message))
 
 
-def unplayed(name: str) -> RefusedError:
-    return invalid(f"{name}: the sandbox does not play this parameter")
+def unplayed(what: str) -> NotPlayedError:
+    """Anthropic has it and the sandbox has not."""
+    return NotPlayedError(f"Anthropic's {what}")
 
 
 def no_key() -> RefusedError:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from ops.sandbox.anthropic import known
 from ops.sandbox.anthropic.errors import invalid, not_found, unplayed
 from ops.sandbox.exchange import encoded, json_document
 
@@ -18,11 +19,6 @@ from ops.sandbox.exchange import encoded, json_document
 _NO_SAMPLING: Final = "2026-10-21"
 _SAMPLING: Final = ("temperature", "top_p", "top_k")
 _PLAYED: Final = frozenset({"model", "max_tokens", "messages", "system", "metadata", *_SAMPLING})
-# Known to Anthropic. Refused by name unless they are empty or off: each would change the answer.
-_UNPLAYED: Final = frozenset({
-    "container", "context_management", "mcp_servers", "output_config", "service_tier",
-    "stop_sequences", "stream", "thinking", "tool_choice", "tools",
-})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,9 +67,9 @@ def _document(body: bytes) -> Mapping[str, object]:
 
 def _check_names(document: Mapping[str, object], version: str) -> None:
     for name, value in document.items():
-        if name in _UNPLAYED:
+        if name in known.PARAMETERS:
             if value:
-                raise unplayed(name)
+                raise unplayed(f"parameter {name}")
         elif name not in _PLAYED:
             raise invalid(f"{name[:64]}: Extra inputs are not permitted")
         elif name in _SAMPLING and version >= _NO_SAMPLING:
@@ -138,8 +134,10 @@ def _text(content: object, where: str) -> str:
 def _block(block: object, where: str) -> str:
     if not isinstance(block, dict) or not isinstance(block.get("type"), str):
         raise invalid(f"{where}: Input should be a block with a type")
+    if block["type"] in known.BLOCKS:
+        raise unplayed(f"content block of type {block['type']}")
     if block["type"] != "text":
-        raise invalid(f"{where}: the sandbox plays blocks of type text only")
+        raise invalid(f"{where}.type: Input should be a known type of block")
     text = block.get("text")
     if not isinstance(text, str):
         raise invalid(f"{where}.text: Input should be a valid string")

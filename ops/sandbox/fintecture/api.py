@@ -14,7 +14,7 @@ Fintecture's own sandbox. In the documented world a token is minted for `client_
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -34,17 +34,24 @@ from ops.sandbox.exchange import (
     ok,
     own_url,
 )
-from ops.sandbox.fintecture import errors
+from ops.sandbox.fintecture import errors, known
 from ops.sandbox.fintecture.orders import read_order
 from ops.sandbox.fintecture.sessions import Session, Sessions, Stage
 from ops.sandbox.fintecture.shapes import Documented, Real, Shape
 from ops.sandbox.fintecture.tokens import Tokens
+from ops.sandbox.paths import Paths
 from ops.sandbox.rate import RateLimit
 from ops.sandbox.settings import FintectureSettings
 
 _SCOPE: Final = "PIS"
 _GRANT: Final = "client_credentials"
 _LISTED: Final = 100
+_MINT: Final = "POST /oauth/accesstoken"
+#: The payer's: this one is the sandbox's own.
+_PAGE: Final = Paths("GET /connect/:id")
+
+#: Given the name in the path, "" where there is none.
+_Run = Callable[[str, Call], Answer]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +75,17 @@ class Fintecture:
         self._tokens = Tokens(ids, lifetime=settings.expires_in)
         self._sessions = Sessions(settings=settings, ids=ids)
         self._rate = RateLimit(settings.rate)
+        self._runs: Mapping[str, _Run] = {
+            _MINT: lambda _, call: self._mint(call),
+            "POST /pis/v2/connect": lambda _, call: self._connect(call),
+            "GET /pis/v2/payments": lambda _, call: self._list(call),
+            "GET /pis/v2/payments/:id": self._payment,
+        }
+        self._paths = Paths(*self._runs)
+
+    @property
+    def played(self) -> Sequence[str]:
+        return tuple(self._runs)
 
     def size(self) -> int:
         return len(self._tokens) + len(self._sessions)
@@ -87,19 +105,17 @@ class Fintecture:
             return self._logged(refused.answer)
 
     def _operation(self, call: Call) -> _Operation:
-        match call.method, call.path.split("/")[1:]:
-            case "POST", ["oauth", "accesstoken"]:
-                return _Operation("POST /oauth/accesstoken", self._mint, token=False)
-            case "POST", ["pis", "v2", "connect"]:
-                return _Operation("POST /pis/v2/connect", self._connect)
-            case "GET", ["pis", "v2", "payments"]:
-                return _Operation("GET /pis/v2/payments", self._list)
-            case "GET", ["pis", "v2", "payments", name] if name:
-                return _Operation("GET /pis/v2/payments/:id", lambda at: self._payment(name, at))
-            case "GET", ["connect", name]:
-                return _Operation("GET /connect/:id", lambda at: self._pay(name, at), token=False)
-            case _:
-                raise errors.not_found(f"{call.method} {call.path}")
+        if (page := _PAGE.find(call.method, call.path)) is not None:
+            (payer,) = page.names
+            return _Operation(page.endpoint, lambda at: self._pay(payer, at), token=False)
+        found = self._paths.find(call.method, call.path)
+        if found is None:
+            real = known.PATHS.find(call.method, call.path)
+            if real is not None:
+                raise errors.unplayed(real.endpoint)
+            raise errors.not_found(f"{call.method} {call.path}")
+        run, name = self._runs[found.endpoint], "".join(found.names)
+        return _Operation(found.endpoint, lambda at: run(name, at), token=found.endpoint != _MINT)
 
     def _mint(self, call: Call) -> Answer:
         form = _form(call)
@@ -143,8 +159,7 @@ class Fintecture:
 
     def _list(self, call: Call) -> Answer:
         if call.query:
-            flaw = errors.wrong("query", "empty: the sandbox does not play a list's filters")
-            raise errors.refusal(400, flaw)
+            raise errors.unplayed("filters of GET /pis/v2/payments")
         return ok(self._shape.payments(self._sessions.newest(_LISTED), call.at))
 
     def _pay(self, name: str, call: Call) -> Answer:
@@ -181,7 +196,12 @@ def _check_grant(form: Mapping[str, str]) -> None:
     grant = form.get("grant_type")
     if not grant:
         raise errors.refusal(400, errors.missing("grant_type"))
+    if grant in known.GRANTS:
+        raise errors.unplayed(f"grant_type {grant}")
     if grant != _GRANT:
         raise errors.refusal(400, errors.wrong("grant_type", _GRANT))
-    if form.get("scope") != _SCOPE:
+    scope = form.get("scope", "")
+    if scope in known.SCOPES:
+        raise errors.unplayed(f"scope {scope}")
+    if scope != _SCOPE:
         raise errors.wrong_scope()

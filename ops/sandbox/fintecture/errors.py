@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ops.sandbox.exchange import Answer, RefusedError
+from ops.sandbox.unplayed import NotPlayedError
 
 _CODES: Final[Mapping[int, str]] = {
     400: "bad_request",
@@ -62,12 +63,17 @@ def wrong(field: str, expected: str) -> Flaw:
     return Flaw("invalid_field", f"The field {field} must be {expected}.")
 
 
+def unplayed(what: str) -> NotPlayedError:
+    """Fintecture has it and the sandbox has not."""
+    return NotPlayedError(f"Fintecture's {what}")
+
+
 def unknown_app() -> RefusedError:
     return refusal(401, Flaw("invalid_app_id", "The app id or its secret is missing or wrong."))
 
 
 def wrong_scope() -> RefusedError:
-    return refusal(401, Flaw("invalid_scopes", "The scope must be PIS, the one that is played."))
+    return refusal(401, Flaw("invalid_scopes", "The scope is missing or unknown."))
 
 
 def invalid_token() -> RefusedError:

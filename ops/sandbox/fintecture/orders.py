@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from ops.sandbox.exchange import Call, form_pairs, json_document
-from ops.sandbox.fintecture.errors import Flaw, missing, refusal, wrong
+from ops.sandbox.fintecture import known
+from ops.sandbox.fintecture.errors import Flaw, missing, refusal, unplayed, wrong
 
 _AMOUNT: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,2})?", re.ASCII)
 _CURRENCIES: Final = ("EUR", "GBP", "PLN")
@@ -46,6 +47,7 @@ def read_order(call: Call, *, documented: bool) -> Order:
         flaws = [*_payer_flaws(_part(document, "meta"), call), *flaws]
     if flaws:
         raise refusal(400, *flaws)
+    _check_attributes(attributes)
     return order
 
 
@@ -84,6 +86,15 @@ def _flaws(order: Order) -> Iterator[Flaw]:
         yield missing(f"{where}.communication")
     elif len(order.communication) > _MAX_COMMUNICATION:
         yield wrong(f"{where}.communication", f"of {_MAX_COMMUNICATION} characters at most")
+
+
+def _check_attributes(attributes: Mapping[str, object]) -> None:
+    for name in known.ATTRIBUTES:
+        if attributes.get(name):
+            raise unplayed(f"attribute {name}")
+    method = _text(attributes.get("payment_method"))
+    if method in known.METHODS:
+        raise unplayed(f"payment method {method}")
 
 
 def _state(call: Call) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Final
@@ -21,9 +21,10 @@ from ops.sandbox.exchange import (
     media_type,
     own_url,
 )
+from ops.sandbox.paths import Paths
 from ops.sandbox.rate import RateLimit
 from ops.sandbox.settings import StripeSettings
-from ops.sandbox.stripe import errors
+from ops.sandbox.stripe import errors, known
 from ops.sandbox.stripe.customers import Customers
 from ops.sandbox.stripe.idempotency import Busy, Fresh, Keys, Mismatch, Outcome
 from ops.sandbox.stripe.listing import listed, searched
@@ -32,6 +33,9 @@ from ops.sandbox.stripe.payments import Circumstances, Payments
 
 _VERSION: Final = "2025-11-17.clover"
 _MAX_KEY: Final = 255
+
+#: Given the name in the path, "" where there is none.
+_Run = Callable[[str, Params, Circumstances], Answer]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,12 @@ class Stripe:
         self._keys = Keys()
         self._rate = RateLimit(settings.rate)
         self._locked: set[str] = set()
+        self._runs = _runs(self._customers, self._payments)
+        self._paths = Paths(*self._runs)
+
+    @property
+    def played(self) -> Sequence[str]:
+        return tuple(self._runs)
 
     def size(self) -> int:
         return len(self._customers) + self._payments.size() + len(self._keys)
@@ -177,39 +187,19 @@ class Stripe:
             raise errors.wrong_key(key)
 
     def _operation(self, call: Call) -> _Operation:
-        payments = self._payments
-        match call.method, call.path.split("/")[1:]:
-            case "POST", ["v1", "customers"]:
-                return _Operation(
-                    "POST /v1/customers", lambda p, at: self._customers.create(p, at.now)
-                )
-            case "GET", ["v1", "customers", name] if name:
-                return _Operation(
-                    "GET /v1/customers/:id", lambda p, _: self._customers.get(name, p)
-                )
-            case "POST", ["v1", "payment_intents"]:
-                return _Operation("POST /v1/payment_intents", payments.create)
-            case "GET", ["v1", "payment_intents"]:
-                return _Operation(
-                    "GET /v1/payment_intents", lambda p, _: listed(payments.intents, p)
-                )
-            case "GET", ["v1", "payment_intents", "search"]:
-                return _Operation(
-                    "GET /v1/payment_intents/search", lambda p, _: searched(payments.intents, p)
-                )
-            case "GET", ["v1", "payment_intents", name] if name:
-                return _Operation("GET /v1/payment_intents/:id", lambda p, _: payments.get(name, p))
-            case "POST", ["v1", "payment_intents", name, ("confirm" | "cancel") as verb] if name:
-                return self._change(name, verb)
-            case _:
-                raise errors.unrecognized(call.method, call.path)
-
-    def _change(self, name: str, verb: str) -> _Operation:
-        payments = self._payments
-        endpoint = f"POST /v1/payment_intents/:id/{verb}"
-        if verb == "confirm":
-            return _Operation(endpoint, lambda p, at: payments.confirm(name, p, at), locks=name)
-        return _Operation(endpoint, lambda p, at: payments.cancel(name, p, at.now), locks=name)
+        found = self._paths.find(call.method, call.path)
+        if found is None:
+            real = known.PATHS.find(call.method, call.path)
+            if real is not None:
+                raise errors.unplayed(real.endpoint)
+            raise errors.unrecognized(call.method, call.path)
+        run = self._runs[found.endpoint]
+        name = "".join(found.names)
+        return _Operation(
+            found.endpoint,
+            lambda params, at: run(name, params, at),
+            locks=name if call.method == "POST" and name else None,
+        )
 
     def _stamped(
         self, answer: Answer, request_id: str, key: str | None, *, executed: bool = False
@@ -230,6 +220,24 @@ class Stripe:
         if key is not None:
             headers |= {"Idempotency-Key": key, "Original-Request": request_id}
         return replace(reply, headers=headers)
+
+
+def _runs(customers: Customers, payments: Payments) -> Mapping[str, _Run]:
+    """By method and path. The order counts: a search is not the intent of that name."""
+    intents = payments.intents
+    customer_of = {"customer": lambda intent: intent.customer}
+    return {
+        "GET /v1/customers": lambda _, p, _at: customers.page(p),
+        "POST /v1/customers": lambda _, p, at: customers.create(p, at.now),
+        "GET /v1/customers/:id": lambda name, p, _at: customers.get(name, p),
+        "GET /v1/payment_intents": lambda _, p, _at: listed(intents, p, customer_of),
+        "POST /v1/payment_intents": lambda _, p, at: payments.create(p, at),
+        "GET /v1/payment_intents/search": lambda _, p, _at: searched(intents, p),
+        "GET /v1/payment_intents/:id": lambda name, p, _at: payments.get(name, p),
+        "POST /v1/payment_intents/:id": payments.update,
+        "POST /v1/payment_intents/:id/cancel": lambda name, p, at: payments.cancel(name, p, at.now),
+        "POST /v1/payment_intents/:id/confirm": payments.confirm,
+    }
 
 
 def _replayed(outcome: Outcome, attempt: _Attempt) -> Reply:

@@ -113,9 +113,35 @@ TEST_CARDS: Final[dict[str, Card]] = {
     "pm_card_visa_debit": Card("visa", "5556"),
     "pm_card_mastercard": Card("mastercard", "4444"),
     "pm_card_mastercard_debit": Card("mastercard", "8210"),
+    "pm_card_mastercard_prepaid": Card("mastercard", "5100"),
     "pm_card_amex": Card("amex", "8431"),
     "pm_card_discover": Card("discover", "1117"),
+    "pm_card_diners": Card("diners", "0004"),
+    "pm_card_jcb": Card("jcb", "0505"),
+    "pm_card_unionpay": Card("unionpay", "0005"),
     "pm_card_threeDSecure2Required": Card("visa", "3220", authenticates=True),
     "pm_card_authenticationRequired": Card("visa", "3184", authenticates=True),
     **dict(_declining()),
 }
+
+# Other tokens of Stripe's page on testing: general knowledge, and not all of them.
+_COUNTRIES: Final = (
+    "ae", "ar", "at", "au", "be", "bg", "br", "by", "ca", "ch", "cl", "cn", "co", "cr", "cy", "cz",
+    "de", "dk", "ec", "ee", "es", "fi", "fr", "gb", "gi", "gr", "hk", "hr", "hu", "ie", "in", "it",
+    "jp", "li", "lt", "lu", "lv", "mt", "mx", "my", "nl", "no", "nz", "pa", "pe", "pl", "pt", "py",
+    "ro", "sa", "se", "sg", "si", "sk", "th", "tr", "tw", "us", "uy",
+)  # fmt: skip
+_BEHAVIOURS: Final = (
+    "authenticationRequiredChargeDeclinedInsufficientFunds", "authenticationRequiredOnSetup",
+    "authenticationRequiredSetupForOffSession", "avsFail", "avsLine1Fail", "avsUnchecked",
+    "avsZipFail", "bypassPending", "bypassPendingInternational", "createDispute",
+    "createDisputeInquiry", "createDisputeProductNotReceived", "createMultipleDisputes",
+    "cvcCheckFail", "pendingRefund", "radarBlock", "refundFail", "riskLevelElevated",
+    "riskLevelHighest", "threeDSecureOptional",
+)  # fmt: skip
+_BANKS: Final = ("acssDebit", "auBecsDebit", "bacsDebit", "sepaDebit", "usBankAccount")
+#: Stripe has test payment methods of these names, and they are not played.
+UNPLAYED_TOKENS: Final = frozenset({
+    *(f"pm_card_{name}" for name in (*_COUNTRIES, *_BEHAVIOURS)),
+    *(f"pm_{bank}{rest}" for bank in _BANKS for rest in ("", "_success")),
+})

@@ -6,16 +6,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from ops.sandbox.exchange import Answer, Ids, ok
-from ops.sandbox.stripe.errors import missing
+from ops.sandbox.stripe import known
+from ops.sandbox.stripe.errors import missing, unplayed
+from ops.sandbox.stripe.listing import Objects, listed
 from ops.sandbox.stripe.params import Params
 
 _REMARKS: Final = ("description", "email", "name", "phone")
-_KNOWN: Final = frozenset({*_REMARKS, "metadata"})
-_UNPLAYED: Final = frozenset({
-    "address", "balance", "cash_balance", "coupon", "expand", "invoice_prefix", "invoice_settings",
-    "next_invoice_sequence", "payment_method", "preferred_locales", "promotion_code", "shipping",
-    "source", "tax", "tax_exempt", "tax_id_data", "test_clock",
-})  # fmt: skip
+_PLAYED: Final = frozenset({*_REMARKS, "metadata"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,28 +46,32 @@ class _Customer:
 class Customers:
     def __init__(self, ids: Ids) -> None:
         self._ids = ids
-        self._customers: dict[str, _Customer] = {}
+        self._customers: Objects[_Customer] = Objects("customer")
 
     def create(self, params: Params, now: float) -> Answer:
-        params.must_be_among(_KNOWN, unplayed=_UNPLAYED)
+        params.must_be_among(_PLAYED, real=known.CUSTOMER)
         customer = _Customer(
             id=self._ids.letters("cus_", 14),
             created=now,
             metadata=params.metadata(),
             remarks={name: params.clearable_text(name) for name in _REMARKS},
         )
-        self._customers[customer.id] = customer
-        return ok(customer.body())
+        return ok(self._customers.keep(customer).body())
 
     def get(self, name: str, params: Params) -> Answer:
-        params.must_be_among((), unplayed={"expand"})
-        customer = self._customers.get(name)
+        params.must_be_among((), real={"expand"})
+        customer = self._customers.find(name)
         if customer is None:
             return missing("customer", name, status=404, param="id")
         return ok(customer.body())
 
+    def page(self, params: Params) -> Answer:
+        if "test_clock" in params:
+            raise unplayed("parameter test_clock")
+        return listed(self._customers, params, {"email": lambda each: each.remarks["email"]})
+
     def __contains__(self, name: str) -> bool:
-        return name in self._customers
+        return self._customers.find(name) is not None
 
     def __len__(self) -> int:
         return len(self._customers)

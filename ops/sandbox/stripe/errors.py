@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import Final
 
 from ops.sandbox.exchange import Answer, RefusedError
+from ops.sandbox.unplayed import NotPlayedError
 
 INVALID: Final = "invalid_request_error"
 _NONE: Final[Mapping[str, str]] = {}
@@ -42,6 +43,11 @@ def refusal(
 ) -> RefusedError:
     """The idempotency key of the call stays free."""
     return RefusedError(problem(status, message, kind=kind, code=code, param=param))
+
+
+def unplayed(what: str) -> NotPlayedError:
+    """Stripe has it and the sandbox has not. The idempotency key stays free here as well."""
+    return NotPlayedError(f"Stripe's {what}")
 
 
 def no_key() -> RefusedError:

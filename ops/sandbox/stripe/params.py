@@ -8,16 +8,16 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 from ops.sandbox.exchange import RefusedError, form_pairs
-from ops.sandbox.stripe.errors import refusal
+from ops.sandbox.stripe.errors import refusal, unplayed
 
 Node = str | dict[str, "Node"]
 
 _INTEGER: Final = re.compile(r"-?[0-9]{1,18}", re.ASCII)
-_CURRENCY: Final = re.compile(r"[A-Za-z]{3}", re.ASCII)
 _MAX_DEPTH: Final = 8
 _METADATA_KEYS: Final = 50
 _METADATA_KEY_LENGTH: Final = 40
 _METADATA_VALUE_LENGTH: Final = 500
+_NONE: Final[Mapping[str, str]] = {}
 
 
 class Params:
@@ -34,14 +34,17 @@ class Params:
         """Equal for equal parameters, in whatever order they came."""
         return hashlib.sha256(repr(sorted(self._pairs)).encode()).digest()
 
-    def must_be_among(self, known: Collection[str], *, unplayed: Collection[str] = ()) -> None:
-        """Refuses what Stripe does not know, and what this sandbox would only pretend to do."""
-        names = known if not unplayed else {*known, *unplayed}
+    def must_be_among(self, known: Collection[str], *, real: Collection[str] = ()) -> None:
+        """Refuses what Stripe does not know, and what the sandbox would only pretend to do."""
+        names = known if not real else {*known, *real}
         if unknown := [name for name in self._tree if name not in names]:
             raise _unknown(unknown)
-        for name in self._tree:
-            if name in unplayed:
-                raise refusal(f"The sandbox does not play the parameter '{name}'.", param=name)
+        if missed := [name for name in self._tree if name not in known]:
+            raise unplayed(f"parameter {missed[0]}")
+
+    def __contains__(self, name: str) -> bool:
+        """Whether it was sent, be it empty."""
+        return name in self._tree
 
     def text(self, name: str) -> str | None:
         node = self._tree.get(name)
@@ -87,14 +90,6 @@ class Params:
             raise _absent(name)
         return number
 
-    def needed_currency(self, name: str) -> str:
-        value = self.text(name)
-        if value is None:
-            raise _absent(name)
-        if _CURRENCY.fullmatch(value) is None:
-            raise refusal(f"Invalid currency: {value}", param=name)
-        return value.lower()
-
     def needed_text(self, name: str) -> str:
         value = self.text(name)
         if value is None:
@@ -103,7 +98,10 @@ class Params:
 
     def clearable_text(self, name: str) -> str | None:
         """A text that an empty string clears."""
-        return None if self._tree.get(name) == "" else self.text(name)
+        return None if self.clears(name) else self.text(name)
+
+    def clears(self, name: str) -> bool:
+        return self._tree.get(name) == ""
 
     def items(self, name: str) -> tuple[str, ...] | None:
         """`name[]=a&name[]=b` or `name[0]=a&name[1]=b`."""
@@ -131,19 +129,26 @@ class Params:
     def flag_of(self, name: str, members: Mapping[str, str], key: str) -> bool:
         return _boolean(f"{name}[{key}]", members.get(key))
 
-    def metadata(self) -> dict[str, str]:
-        """Up to 50 texts by name. An empty value means no such name."""
+    def metadata(self, before: Mapping[str, str] = _NONE) -> dict[str, str]:
+        """Up to 50 texts by name, on top of those before.
+
+        An empty value means no such name, and instead of all values, no names at all.
+        """
         node = self._tree.get("metadata")
-        if node is None or not node:
+        if node is None:
+            return dict(before)
+        if not node:
             return {}
         if isinstance(node, str):
             raise refusal("Invalid object", param="metadata")
-        if len(node) > _METADATA_KEYS:
+        said = {key: _metadata_text(key, value) for key, value in node.items()}
+        texts = {key: text for key, text in {**before, **said}.items() if text}
+        if len(texts) > _METADATA_KEYS:
             raise refusal(
-                f"Metadata can have up to {_METADATA_KEYS} keys, and you passed {len(node)}.",
+                f"Metadata can have up to {_METADATA_KEYS} keys, and you passed {len(texts)}.",
                 param="metadata",
             )
-        return {key: text for key, value in node.items() if (text := _metadata_text(key, value))}
+        return texts
 
     def range(self, name: str) -> tuple[int | None, int | None]:
         """Lowest and highest value that `name[gte]`, `[gt]`, `[lte]`, `[lt]` or `name` allow."""

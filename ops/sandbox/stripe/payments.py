@@ -11,9 +11,10 @@ from typing import Final
 
 from ops.sandbox.books import Books, Charge
 from ops.sandbox.exchange import Answer, Ids, ok
-from ops.sandbox.stripe.cards import TEST_CARDS
+from ops.sandbox.stripe import changes, known, money
+from ops.sandbox.stripe.cards import TEST_CARDS, UNPLAYED_TOKENS
 from ops.sandbox.stripe.customers import Customers
-from ops.sandbox.stripe.errors import missing, problem, refusal
+from ops.sandbox.stripe.errors import missing, problem, refusal, unplayed
 from ops.sandbox.stripe.intents import (
     CANCELABLE,
     Failure,
@@ -26,36 +27,21 @@ from ops.sandbox.stripe.intents import (
     confirmed,
     with_method,
 )
-from ops.sandbox.stripe.listing import Intents
+from ops.sandbox.stripe.listing import Objects
 from ops.sandbox.stripe.params import Params
 
-_REMARKS: Final = (
-    "description", "receipt_email", "setup_future_usage", "statement_descriptor",
-    "statement_descriptor_suffix", "transfer_group",
-)  # fmt: skip
 # Known to Stripe, without any effect that an answer of the sandbox could show.
-_HARMLESS: Final = frozenset({"mandate_data", "payment_method_options", "radar_options"})
-_TERMS: Final = frozenset({
-    "error_on_requires_action", "off_session", "payment_method", "return_url", "use_stripe_sdk",
-})  # fmt: skip
-_CREATE: Final = _TERMS | _HARMLESS | frozenset({
-    "amount", "automatic_payment_methods", "capture_method", "confirm", "currency", "customer",
-    "metadata", "payment_method_types", *_REMARKS,
-})  # fmt: skip
-_CONFIRM: Final = _TERMS | _HARMLESS | {"client_secret"}
-# Known to Stripe and refused by name: to ignore one would be to do something else than was asked.
-_UNPLAYED: Final = frozenset({
-    "application_fee_amount", "confirmation_method", "confirmation_token", "expand", "mandate",
-    "on_behalf_of", "payment_method_configuration", "payment_method_data", "shipping",
-    "transfer_data",
-})  # fmt: skip
-_CONFIRM_UNPLAYED: Final = _UNPLAYED - {"confirmation_method"} | {
-    "capture_method", "payment_method_types", "receipt_email", "setup_future_usage",
-}  # fmt: skip
+_HARMLESS: Final = frozenset({"mandate_data", "radar_options"})
+#: What only a confirmation has a use for: refused when there is none.
+_WITH_CONFIRM: Final = (
+    "error_on_requires_action", "mandate_data", "off_session", "return_url",
+)  # fmt: skip
+_TERMS: Final = _HARMLESS | {*_WITH_CONFIRM, "payment_method", "use_stripe_sdk"}
+_CREATE: Final = changes.PLAYED | _TERMS | {"automatic_payment_methods", "confirm"}
+_CONFIRM: Final = _TERMS | {"client_secret"}
 
 _REASONS: Final = ("duplicate", "fraudulent", "requested_by_customer", "abandoned")
 _OFF_SESSION: Final = ("true", "false", "one_off", "recurring")
-_MAX_AMOUNT: Final = 99_999_999
 #: Since this version a payment without `payment_method_types` takes what the dashboard has.
 _AUTOMATIC_SINCE: Final = "2023-08-16"
 
@@ -87,16 +73,18 @@ class Payments:
         self._redirect_methods = redirect_methods
         self._documented = documented
         self._methods: dict[str, Method] = {}
-        self.intents = Intents()
+        self.intents: Objects[Intent] = Objects("payment_intent")
 
     def size(self) -> int:
         return len(self.intents) + len(self._methods)
 
     def create(self, params: Params, at: Circumstances) -> Answer:
-        params.must_be_among(_CREATE, unplayed=_UNPLAYED)
+        params.must_be_among(_CREATE, real=known.CREATE)
         draft = self._draft(params, at)
         confirm = params.flag("confirm")
         _check_terms(params)
+        if not confirm:
+            _check_unconfirmed(params)
         if draft.customer is not None and draft.customer not in self._customers:
             return missing("customer", draft.customer, status=400, param="customer")
         given = self._given(draft, params, at)
@@ -105,8 +93,23 @@ class Payments:
         self.intents.keep(given)
         return self._confirm(given, params, at) if confirm else ok(given.body())
 
+    def update(self, name: str, params: Params, at: Circumstances) -> Answer:
+        params.must_be_among(changes.PLAYED, real=known.UPDATE)
+        intent = self.intents.find(name)
+        if intent is None:
+            return _no_intent(name)
+        if (late := changes.too_late(intent, params)) is not None:
+            return _unexpected(intent, late)
+        after = changes.changed(intent, params)
+        if after.customer is not None and after.customer not in self._customers:
+            return missing("customer", after.customer, status=400, param="customer")
+        if params.clears("payment_method"):
+            return ok(self.intents.keep(with_method(after, None)).body())
+        given = self._given(after, params, at)
+        return given if isinstance(given, Answer) else ok(self.intents.keep(given).body())
+
     def confirm(self, name: str, params: Params, at: Circumstances) -> Answer:
-        params.must_be_among(_CONFIRM, unplayed=_CONFIRM_UNPLAYED)
+        params.must_be_among(_CONFIRM, real=known.CONFIRM)
         _check_terms(params)
         intent = self.intents.find(name)
         if intent is None:
@@ -117,7 +120,7 @@ class Payments:
         return given if isinstance(given, Answer) else self._confirm(given, params, at)
 
     def cancel(self, name: str, params: Params, now: float) -> Answer:
-        params.must_be_among({"cancellation_reason"}, unplayed={"expand"})
+        params.must_be_among({"cancellation_reason"}, real={"expand"})
         reason = params.choice("cancellation_reason", _REASONS)
         intent = self.intents.find(name)
         if intent is None:
@@ -127,7 +130,7 @@ class Payments:
         return ok(self.intents.keep(canceled(intent, reason, now)).body())
 
     def get(self, name: str, params: Params) -> Answer:
-        params.must_be_among({"client_secret"}, unplayed={"expand"})
+        params.must_be_among({"client_secret"}, real={"expand"})
         intent = self.intents.find(name)
         return _no_intent(name) if intent is None else ok(intent.body())
 
@@ -144,12 +147,15 @@ class Payments:
 
     def _draft(self, params: Params, at: Circumstances) -> Intent:
         name = self._ids.letters("pi_", 24)
-        types = params.items("payment_method_types")
+        types = changes.method_types(params)
+        amount = params.needed_integer("amount", low=1)
+        currency = money.currency(params.needed_text("currency"))
+        money.check_amount(amount, currency)
         return Intent(
             id=name,
             client_secret=self._ids.letters(f"{name}_secret_", 25),
-            amount=params.needed_integer("amount", low=1, high=_MAX_AMOUNT),
-            currency=params.needed_currency("currency"),
+            amount=amount,
+            currency=currency,
             created=at.now,
             status=Status.REQUIRES_PAYMENT_METHOD,
             customer=params.text("customer"),
@@ -157,7 +163,7 @@ class Payments:
             method=None,
             method_types=types or ("card",),
             allow_redirects=_allow_redirects(params, at.version, named_types=types is not None),
-            remarks=_remarks(params),
+            remarks=changes.remarks(params),
         )
 
     def _given(self, intent: Intent, params: Params, at: Circumstances) -> Intent | Answer:
@@ -174,6 +180,8 @@ class Payments:
         """A new payment method for a test token, or one that an earlier payment made of it."""
         card = TEST_CARDS.get(token)
         if card is None:
+            if token in UNPLAYED_TOKENS:
+                raise unplayed(f"test payment method {token}")
             return self._methods.get(token)
         method = Method(self._ids.letters("pm_", 24), card, now)
         self._methods[method.id] = method
@@ -242,11 +250,14 @@ def _check_terms(params: Params) -> None:
     params.text("return_url")
 
 
-def _remarks(params: Params) -> dict[str, str]:
-    said = {name: params.clearable_text(name) for name in _REMARKS}
-    # `manual` would take money at a capture, which is not played.
-    said["capture_method"] = params.choice("capture_method", ("automatic", "automatic_async"))
-    return {name: value for name, value in said.items() if value is not None}
+def _check_unconfirmed(params: Params) -> None:
+    for name in _WITH_CONFIRM:
+        if name in params:
+            raise refusal(
+                f"The parameter `{name}` cannot be passed when creating a PaymentIntent unless "
+                "`confirm` is set to true.",
+                param=name,
+            )
 
 
 def _allow_redirects(params: Params, version: str | None, *, named_types: bool) -> str | None:

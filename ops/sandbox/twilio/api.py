@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
 from ops.sandbox.books import Books
 from ops.sandbox.exchange import (
@@ -18,10 +20,17 @@ from ops.sandbox.exchange import (
     media_type,
     ok,
 )
+from ops.sandbox.paths import Found, Paths
 from ops.sandbox.rate import RateLimit
 from ops.sandbox.settings import TwilioSettings
-from ops.sandbox.twilio import errors
+from ops.sandbox.twilio import errors, known
 from ops.sandbox.twilio.messages import Messages
+
+_SEND: Final = f"POST {known.ACCOUNT}/Messages.json"
+_LIST: Final = f"GET {known.ACCOUNT}/Messages.json"
+_FETCH: Final = f"GET {known.ACCOUNT}/Messages/:Sid.json"
+_PLAYED: Final = (_SEND, _LIST, _FETCH)
+_PATHS: Final = Paths(*_PLAYED)
 
 
 class Twilio:
@@ -34,6 +43,10 @@ class Twilio:
 
     def size(self) -> int:
         return len(self._messages)
+
+    @property
+    def played(self) -> Sequence[str]:
+        return _PLAYED
 
     def failure(self, status: int) -> Reply:
         return errors.failure(status).reply()
@@ -56,24 +69,20 @@ class Twilio:
 
     async def _answer(self, call: Call, pause: float, instead: Reply | None) -> Reply:
         self._check_credentials(call)
-        resource = self._resource(call)
-        if not self._rate.admits(f"{call.method} {resource[:1]}", call.at):
+        found = self._found(call)
+        if not self._rate.admits(found.endpoint, call.at):
             raise errors.too_many()
-        return await carried_out(lambda: self._run(call, resource), pause=pause, instead=instead)
+        return await carried_out(lambda: self._run(call, found), pause=pause, instead=instead)
 
-    def _run(self, call: Call, resource: list[str]) -> Answer:
-        match call.method, resource:
-            case "POST", ["Messages.json"]:
-                return Answer(status=201, body=self._messages.send(_form(call), call.at))
-            case "GET", ["Messages.json"]:
-                return ok(self._messages.page(_fields(call.query), call.at))
-            case "GET", ["Messages", name] if name.endswith(".json"):
-                found = self._messages.get(name.removesuffix(".json"), call.at)
-                if found is not None:
-                    return ok(found)
-                raise errors.not_found(call.path)
-            case _:
-                raise errors.not_found(call.path)
+    def _run(self, call: Call, found: Found) -> Answer:
+        if found.endpoint == _SEND:
+            return Answer(status=201, body=self._messages.send(_form(call), call.at))
+        if found.endpoint == _LIST:
+            return ok(self._messages.page(_fields(call.query), call.at))
+        message = self._messages.get(found.names[-1], call.at)
+        if message is None:
+            raise errors.not_found(call.path)
+        return ok(message)
 
     def _check_credentials(self, call: Call) -> None:
         given = basic_credentials(call)
@@ -85,12 +94,15 @@ class Twilio:
         if given is None or accepted.get(given[0]) != given[1]:
             raise errors.unauthenticated()
 
-    def _resource(self, call: Call) -> list[str]:
-        """The path below the account. An empty or another's account SID is not found."""
-        prefix = f"/2010-04-01/Accounts/{self._settings.account_sid}/"
-        if not call.path.startswith(prefix):
+    def _found(self, call: Call) -> Found:
+        """What is asked for. An empty or another's account SID is not found."""
+        played = _PATHS.find(call.method, call.path)
+        found = played or known.PATHS.find(call.method, call.path)
+        if found is None or found.names[:1] not in {(), (self._settings.account_sid,)}:
             raise errors.not_found(call.path)
-        return call.path.removeprefix(prefix).split("/")
+        if played is None:
+            raise errors.unplayed(found.endpoint)
+        return played
 
 
 def _form(call: Call) -> dict[str, str]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from ops.sandbox.exchange import Answer, RefusedError
+from ops.sandbox.unplayed import NotPlayedError
 
 _BARE: Final[Mapping[int, tuple[int, str]]] = {
     401: (20003, "Authenticate"),
@@ -52,8 +53,9 @@ def not_a_form() -> RefusedError:
     return refusal(20415, "Unsupported media type", status=415)
 
 
-def unplayed(name: str) -> RefusedError:
-    return refusal(20001, f"The sandbox does not play the parameter '{name}'")
+def unplayed(what: str) -> NotPlayedError:
+    """Twilio has it and the sandbox has not."""
+    return NotPlayedError(f"Twilio's {what}")
 
 
 # Numbers

@@ -19,19 +19,20 @@ from urllib.parse import urlencode
 from ops.sandbox.books import Books, Text
 from ops.sandbox.exchange import Ids
 from ops.sandbox.settings import TwilioSettings
+from ops.sandbox.twilio import known
 from ops.sandbox.twilio.errors import about_numbers, magic, refusal, unplayed
 from ops.sandbox.twilio.segments import segments
 
 _E164: Final = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
+# What Twilio takes beside a phone number; the last of them as a sender only.
+_CHANNEL: Final = re.compile(r"(whatsapp|messenger|rcs|sim):.+", re.ASCII)
+_SHORT_CODE: Final = re.compile(r"[0-9]{5,6}", re.ASCII)
+_SENDER_ID: Final = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9 +_&-]{1,11}", re.ASCII)
 _MAX_BODY: Final = 1600
 _MAX_PAGE: Final = 1000
 _DAY: Final = 24 * 3600.0
 #: A 201 says "queued" however soon the text leaves.
 _STILL_QUEUED: Final = float("-inf")
-#: Refused by name, for each would have another text sent, another sender, or another time.
-_UNPLAYED: Final = (
-    "ContentSid", "ContentVariables", "MediaUrl", "MessagingServiceSid", "ScheduleType", "SendAt",
-)  # fmt: skip
 _DATE_FILTERS: Final = ("DateSent", "DateSent>", "DateSent<")
 
 
@@ -182,8 +183,7 @@ class Messages:
 
 def _checked(form: Mapping[str, str], senders: Sequence[str]) -> tuple[str, str, str]:
     """To, From and Body, if Twilio would send that."""
-    if name := next((name for name in _UNPLAYED if form.get(name)), None):
-        raise unplayed(name)
+    _check_names(form)
     to, sender, body = form.get("To", ""), form.get("From", ""), form.get("Body", "")
     if not to:
         raise refusal(21604, "A 'To' phone number is required.")
@@ -197,7 +197,23 @@ def _checked(form: Mapping[str, str], senders: Sequence[str]) -> tuple[str, str,
     return to, sender, body
 
 
+def _check_names(form: Mapping[str, str]) -> None:
+    for name in known.PARAMETERS:
+        if form.get(name):
+            raise unplayed(f"parameter {name}")
+    for name in known.SWITCHES:
+        if form.get(name, "").lower() == "true":
+            raise unplayed(f"parameter {name}=true")
+
+
 def _check_numbers(to: str, sender: str, senders: Sequence[str]) -> None:
+    for name, address in (("To", to), ("From", sender)):
+        if (channel := _CHANNEL.fullmatch(address)) is not None:
+            raise unplayed(f"channel {channel[1]}: in {name}")
+        if _SHORT_CODE.fullmatch(address) is not None:
+            raise unplayed(f"short code in {name}")
+    if _SENDER_ID.fullmatch(sender) is not None:
+        raise unplayed("alphanumeric sender ID in From")
     if _E164.fullmatch(to) is None:
         raise about_numbers(21211, sender=sender, to=to)
     if _E164.fullmatch(sender) is None:
