@@ -5,6 +5,7 @@
     ├── InputsRefused        inputs do not fit the workflow                        exit 3
     ├── RunKeyConflict       a run key used before for another plan or inputs      exit 3
     ├── UnknownRun           no run of that id                                     exit 2
+    ├── NotInDoubt           a step to be resolved about which there is no doubt   exit 2
     ├── SettingsRefused      a setting cannot be used                              exit 2
     ├── JournalUnavailable   Redis cannot be reached or refuses                    exit 4
     ├── NoWorker             nobody would drive the run                            exit 4
@@ -91,6 +92,11 @@ class RunKeyConflict(DurazzoError):
 
 class UnknownRun(DurazzoError):
     code = "unknown-run"
+    exit_code = 2
+
+
+class NotInDoubt(DurazzoError):
+    code = "not-in-doubt"
     exit_code = 2
 
 

@@ -37,12 +37,15 @@ from orchestrator.journal.port import (
 from orchestrator.plan.graph import Graph
 from orchestrator.plan.model import Step
 from orchestrator.policy import idempotency
+from orchestrator.policy.look_up import next_look_ms
 from orchestrator.policy.outcomes import Kind, Verdict, classify
+from orchestrator.policy.outcomes import Result as Reply
 from orchestrator.policy.profiles import GENERIC, Profile
 from orchestrator.policy.retry import delay_ms
 from workers.credentials import Credentials
 from workers.http import Caller, rewrite
 from workers.judge import Judgement, judge
+from workers.look_up import Question, effect_of, question, read, subject_of
 from workers.render import FrozenRequest, render
 from workers.told import Said, Told, failed, told_of
 
@@ -124,8 +127,10 @@ class Attempt:
             return self._not_mine(ref, claim)
         self._reached(Checkpoint.CLAIMED, ref)
         held = self._held(ref, claim, at)
+        if held.visit.doubt and (asked := self._asked(held)) is not None:
+            return self._look(held, asked, carried)
         if held.visit.doubt and not self._may_resend(held):
-            return self._settle(held, _lost_answer(), carried)
+            return self._settle(held, self._lost(held), carried)
         try:
             request = self._request(held)
             headers = self._credentials.authorize(request, held.profile)
@@ -187,6 +192,88 @@ class Attempt:
             return self._delay(held, request, held.visit.attempts, lost) >= 0
         return self._key_holds(held, request, self._now(held))
 
+    # In doubt.
+
+    def _asked(self, held: Held) -> Question | None:
+        """How the call is looked up.
+
+        None when another send under its key says more, or when nothing can be asked.
+        """
+        if held.frozen is None:
+            return None
+        request = FrozenRequest.load(held.frozen)
+        asked = question(held.profile, request, held.visit)
+        # A key that holds gives the very answer back, but what is pending would stay as it was.
+        pending = held.visit.subject or held.visit.result == Result.PENDING
+        if pending or held.state.ending or asked is None:
+            return asked
+        return None if self._may_resend(held) else asked
+
+    def _look(self, held: Held, asked: Question, carried: Container[tuple[str, int]]) -> Told:
+        early = held.visit.first + asked.entry.settle_ms - self._now(held)
+        if asked.searches and early > 0:
+            # Whoever made what may be found is not told yet.
+            return self._settle(held, self._doubt(held, "answer-lost", early), carried)
+        try:
+            headers = self._credentials.authorize(asked.request, held.profile)
+        except CredentialMissing as error:
+            log.error("credential.missing", run=held.ref.run, problem=error.message)
+            return self._settle(held, self._doubt(held, error.code), carried)
+        at = self._clock.monotonic_ms()
+        begun = self._journal.look(
+            held.ref,
+            held.visit.fence,
+            deadline_ms=held.profile.deadline_ms + LEASE_MARGIN,
+            limits=_limits(held.profile, asked.request),
+        )
+        if begun.verdict is not Began.YES:
+            limited = begun.verdict is Began.LIMITED
+            return Told(Said.WAIT, "limited") if limited else Told(Said.IGNORE, "lease-lost")
+        held = _looked(held, begun, at)
+        reply = self._send(held, asked.request, headers)
+        return self._adopt(held, asked, reply, carried)
+
+    def _adopt(
+        self, held: Held, asked: Question, reply: Reply, carried: Container[tuple[str, int]]
+    ) -> Told:
+        """The first that is nobody else's; what cannot be told stays in doubt."""
+        listed = read(asked, reply, self._now(held))
+        for found in listed or ():
+            if found.answer is None:
+                return self._settle(held, Outcome(result=Result.UNDONE, delay=0), carried)
+            request = FrozenRequest.load(held.frozen or b"")
+            judgement = self._judged(held, request, found.answer)
+            effect = f"{held.profile.name}:{found.id}" if asked.searches else ""
+            told = self._settle(held, judgement.outcome, carried, judgement, adopting=effect)
+            if told.code != Committed.TAKEN:
+                return told
+        code = "not-found" if listed is not None else "not-looked-up"
+        return self._settle(held, self._doubt(held, code), carried)
+
+    def _lost(self, held: Held) -> Outcome:
+        return self._doubt(held, "answer-lost")
+
+    def _doubt(self, held: Held, code: str, at_least: int = 0) -> Outcome:
+        """Nobody knows what became of the call; when it is looked up next, if it can be."""
+        look = -1
+        if held.frozen is not None:
+            look = self._next_look(held, FrozenRequest.load(held.frozen))
+        wait = max(look, at_least) if look >= 0 else look
+        return Outcome(result=Result.UNKNOWN, code=code, look=wait, subject=held.visit.subject)
+
+    def _next_look(
+        self, held: Held, request: FrozenRequest, subject: str = "", *, resend: bool = True
+    ) -> int:
+        """``resend``: whether another send under a key that holds may say what became of it."""
+        visit = replace(held.visit, subject=subject or held.visit.subject)
+        asked = question(held.profile, request, visit)
+        resend = resend and not held.state.ending
+        if asked is None and not (resend and self._key_holds(held, request, self._now(held))):
+            return -1
+        looks = visit.looks + max(0, visit.attempts - held.profile.retry.max_attempts)
+        settle = asked.entry.settle_ms if asked and asked.searches else 0
+        return next_look_ms(looks, self._entropy.uniform(), settle_ms=settle)
+
     def _request(self, held: Held) -> FrozenRequest:
         if held.frozen is not None:
             return FrozenRequest.load(held.frozen)
@@ -233,13 +320,20 @@ class Attempt:
         headers: list[tuple[str, str]],
         carried: Container[tuple[str, int]],
     ) -> Told:
-        reply = self._caller.call(
+        reply = self._send(held, request, headers)
+        self._reached(Checkpoint.CALLED, held.ref)
+        judgement = self._judged(held, request, reply)
+        return self._settle(held, judgement.outcome, carried, judgement)
+
+    def _send(self, held: Held, request: FrozenRequest, headers: list[tuple[str, str]]) -> Reply:
+        return self._caller.call(
             request,
             headers=headers,
             url=request.via or rewrite(request.url, self._servers),
             deadline_s=held.profile.deadline_ms / 1000,
         )
-        self._reached(Checkpoint.CALLED, held.ref)
+
+    def _judged(self, held: Held, request: FrozenRequest, reply: Reply) -> Judgement:
         verdict = classify(
             held.profile,
             method=request.method,
@@ -254,7 +348,15 @@ class Attempt:
         elif outcome.result in {Result.TRANSIENT, Result.UNKNOWN}:
             delay = self._delay(held, request, held.visit.attempts, verdict)
             outcome = replace(outcome, delay=delay)
-        return self._settle(held, outcome, carried, judgement)
+        if outcome.result in {Result.UNKNOWN, Result.PENDING}:
+            subject = subject_of(held.profile, request, reply)
+            resend = outcome.result is Result.UNKNOWN and not verdict.stop
+            look = self._next_look(held, request, subject, resend=resend)
+            outcome = replace(outcome, look=look, subject=subject)
+        effect = ""
+        if outcome.result is Result.SUCCEEDED:
+            effect = effect_of(held.profile, request, reply)
+        return replace(judgement, outcome=outcome, effect=effect)
 
     def _delay(self, held: Held, request: FrozenRequest, attempts: int, verdict: Verdict) -> int:
         """Milliseconds to the next send of these bytes, -1 for none."""
@@ -288,7 +390,10 @@ class Attempt:
         outcome: Outcome,
         carried: Container[tuple[str, int]],
         judgement: Judgement | None = None,
+        *,
+        adopting: str = "",
     ) -> Told:
+        """``adopting``: the effect that was looked up and is this call's if nobody else has it."""
         ref, now = held.ref, self._now(held)
         event = outcome_landed(at=now, step=ref.step, visit=held.visit, outcome=outcome)
         landed = apply(held.state, event)
@@ -298,10 +403,14 @@ class Attempt:
             visit=landed.visits[ref.step],
             outputs=judgement.outputs if judgement else None,
             pause=_pause(held.profile, outcome),
+            effect=adopting or (judgement.effect if judgement else ""),
+            adopted=bool(adopting),
         )
         committed = self._journal.commit(ref, held.visit.fence, settlement, decision)
         self._reached(Checkpoint.COMMITTED, ref)
         _log(held, outcome, committed, now)
+        if committed is Committed.TAKEN:
+            return Told(Said.IGNORE, committed)
         if committed is Committed.LOST:
             return Told(Said.IGNORE, "lease-lost")
         if committed is Committed.NEWS or decision is None:
@@ -325,8 +434,11 @@ def _begun(held: Held, begun: Begun, at: int) -> Held:
     return replace(held, state=state, now=begun.now, at=at)
 
 
-def _lost_answer() -> Outcome:
-    return Outcome(result=Result.UNKNOWN, code="answer-lost")
+def _looked(held: Held, begun: Begun, at: int) -> Held:
+    """The journal's ``looked`` event, applied to what the lease holder knows."""
+    fields: dict[str, Json] = {"s": held.ref.step, "u": begun.until}
+    state = apply(held.state, Event(kind="looked", at=begun.now, fields=fields))
+    return replace(held, state=state, now=begun.now, at=at)
 
 
 def _operator(error: CredentialMissing) -> Outcome:

@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
-from orchestrator.engine.advance import UNANSWERED, routes_text
+from orchestrator.engine.advance import UNANSWERED
+from orchestrator.engine.routes import matched as matched_routes
 from orchestrator.engine.state import Outcome, Result
 from orchestrator.errors import ConditionFailed
 from orchestrator.expressions.evaluate import Context, Request, Response, evaluate, holds
 from orchestrator.expressions.nodes import MISSING, Json, Missing, Node, ResponseBody, walk
-from orchestrator.plan.model import Choice, Goto, Route, Step
+from orchestrator.plan.model import Step
 from orchestrator.policy.outcomes import Answer, Kind, NoAnswer, Verdict
 from orchestrator.policy.outcomes import Result as Reply
 from workers.render import FrozenRequest
@@ -29,6 +30,8 @@ class Judgement:
     outcome: Outcome
     #: None when nothing that follows may read them.
     outputs: Mapping[str, Json] | None = None
+    #: As ``Settlement.effect``.
+    effect: str = ""
 
 
 def judge(
@@ -79,7 +82,7 @@ def _succeeded(step: Step, context: Context, outcome: Outcome) -> Judgement:
     # A success has no error code, whatever the provider's table reads from its body.
     code = detail = ""
     try:
-        matched = _matched(step.success, _with(context, step, outputs))
+        matched = matched_routes(step.success, _with(context, step, outputs))
     except ConditionFailed as problem:
         matched, code, detail = UNANSWERED, problem.code, problem.message
     landed = replace(outcome, result=Result.SUCCEEDED, code=code, detail=detail, matched=matched)
@@ -89,29 +92,13 @@ def _succeeded(step: Step, context: Context, outcome: Outcome) -> Judgement:
 def _failed(step: Step, context: Context, outcome: Outcome, *, lasting: bool) -> Judgement:
     outputs = _outputs(step, context)
     try:
-        matched = _matched(step.failure, _with(context, step, outputs), lasting=lasting)
+        matched = matched_routes(step.failure, _with(context, step, outputs), lasting=lasting)
     except ConditionFailed:
         matched = UNANSWERED
     landed = replace(outcome, result=Result.FINAL, matched=matched)
     # Steps that the run goes on to may read what the failed answer held.
     goes_on = bool(matched.strip(";")) and matched != UNANSWERED
     return Judgement(outcome=landed, outputs=outputs if goes_on else None)
-
-
-def _matched(choices: tuple[Choice, ...], context: Context, *, lasting: bool = False) -> str:
-    """``lasting``: doing the same again can only fail again. Raises ConditionFailed."""
-    return routes_text(
-        [
-            index
-            for index, route in enumerate(choice.routes)
-            if not (lasting and _redoes(route)) and all(holds(node, context) for node in route.when)
-        ]
-        for choice in choices
-    )
-
-
-def _redoes(route: Route) -> bool:
-    return isinstance(route.then, Goto) and route.then.redo
 
 
 def _outputs(step: Step, context: Context) -> dict[str, Json]:

@@ -52,13 +52,13 @@ def resume(run: str, reason: str, as_json: bool) -> None:
 def _control(act: Callable[..., State], name: str, reason: str, *, as_json: bool) -> None:
     with opened() as wiring:
         run, before = _found(wiring.core, name)
-        state = act(wiring.core, run, by=_who(), reason=reason)
+        state = act(wiring.core, run, by=who(), reason=reason)
     if before in _ENDED:
         terminal.say(f"the run had ended before: it stays {before.value}")
     if as_json:
         terminal.put_json({"run": run, "state": state.status.value})
     else:
-        terminal.out(f"{run}: {_said(state)}")
+        terminal.out(f"{run}: {said(state)}")
 
 
 def _found(core: Core, name: str) -> tuple[str, Status]:
@@ -66,13 +66,13 @@ def _found(core: Core, name: str) -> tuple[str, Status]:
     return run.id, run.status()
 
 
-def _said(state: State) -> str:
+def said(state: State) -> str:
     if state.ending and not state.end:
         return f"{state.status.value}, to be {state.ending} once what is under way has landed"
     return state.status.value
 
 
-def _who() -> str:
+def who() -> str:
     try:
         return getpass.getuser()
     except (KeyError, OSError):

@@ -57,6 +57,8 @@ class Ticks:
             case ["again", str(step), int(), int(until), _]:
                 after = span(until - now)
                 yield f"{self._symbols.again} {plain(step)}: tried anew in {after} (onFailure)"
+            case ["park", str(step), int(until)]:
+                yield self._parked(step, until - now if until else 0)
             case ["close", str(step), str(phase), _]:
                 yield from self._closed(step, phase)
             case _:
@@ -84,12 +86,23 @@ class Ticks:
     def _closed(self, step: str, phase: str) -> Iterator[str]:
         outcome = self._outcomes.get(step)
         if phase == Phase.UNKNOWN:
-            unknown = f"{self._symbols.unknown} {plain(step)}: unknown: {_code(outcome)}"
-            yield f"{unknown}; nobody knows whether the provider did it"
+            # As journals of before there were look-ups have it.
+            yield self._parked(step, 0)
         elif phase == Phase.FAILED and outcome and outcome.result is Result.TRANSIENT:
             yield self._failed(step, outcome)
         elif phase == Phase.CANCELLED:
             yield f"{self._symbols.failed} {plain(step)}: cancelled"
+
+    def _parked(self, step: str, ms: int) -> str:
+        """``ms``: until it is looked up, 0 when it will not be."""
+        outcome = self._outcomes.get(step)
+        unknown = f"{self._symbols.unknown} {plain(step)}: unknown: {_code(outcome)}"
+        if outcome is not None and outcome.result is Result.PENDING:
+            why = "the provider has not decided yet"
+        else:
+            why = "nobody knows whether the provider did it"
+        way = f"it is looked up in {span(ms)}" if ms else "durazzo resolve says what became of it"
+        return f"{unknown}; {why}: {way}"
 
     def _failed(self, step: str, outcome: Outcome) -> str:
         status = f", HTTP {outcome.status}" if outcome.status else ""

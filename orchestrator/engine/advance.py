@@ -107,11 +107,13 @@ class _Desk:
             case Result.FINAL:
                 self._fail(step, visit)
             case Result.PENDING:
-                self.do("close", step, Phase.UNKNOWN, "")
+                self._park(step, visit)
             case _ if self.state.ending:
                 self._give_up(step, visit)
             case Result.WITHDRAWN:
                 self.do("ready", step)
+            case Result.UNDONE:
+                self.do("wait", step, self.now + max(visit.delay, 0))
             case Result.OPERATOR:
                 self.do("wait", step, self.now + max(visit.delay, 0))
             case Result.TRANSIENT | Result.UNKNOWN if visit.delay >= 0:
@@ -120,11 +122,16 @@ class _Desk:
                 self._fail(step, visit)
             case _:
                 # Out of attempts, and one of them may have been executed: not a failure.
-                self.do("close", step, Phase.UNKNOWN, "")
+                self._park(step, visit)
+
+    def _park(self, step: str, visit: Visit) -> None:
+        self.do("park", step, self.now + visit.look if visit.look >= 0 else 0)
 
     def _give_up(self, step: str, visit: Visit) -> None:
-        in_doubt = visit.doubt or visit.result == Result.UNKNOWN
-        self.do("close", step, Phase.UNKNOWN if in_doubt else Phase.CANCELLED, "")
+        if visit.doubt or visit.result == Result.UNKNOWN:
+            self._park(step, visit)
+        else:
+            self.do("close", step, Phase.CANCELLED, "")
 
     def _succeed(self, step: str, visit: Visit) -> None:
         if self.state.ending:

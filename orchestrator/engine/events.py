@@ -4,12 +4,13 @@ An event is one flat JSON object, ids and codes only:
 
     accepted  plan name lane starts        claimed   step visit fence worker until
     begun     step visit attempt until     limited   step visit until
+    looked    step visit until             (before it asks, as begun)
     outcome   step visit attempt + Outcome decided   changes
     sent      step visit sends             control   kind by reason
     settled   (duties done)
 
-``e`` is the kind, ``t`` the time in ms on Redis' clock. Every event but ``begun`` and
-``settled`` moves ``seq``: a decision may depend on it.
+``e`` is the kind, ``t`` the time in ms on Redis' clock. Every event but ``begun``, ``looked``
+and ``settled`` moves ``seq``: a decision may depend on it.
 """
 
 from __future__ import annotations
@@ -54,6 +55,8 @@ def outcome_landed(*, at: int, step: str, visit: Visit, outcome: Outcome) -> Eve
     fields |= {"h": outcome.status} if outcome.status else {}
     fields |= {"m": outcome.matched} if outcome.matched else {}
     fields |= {"l": outcome.delay} if outcome.delay >= 0 else {}
+    fields |= {"z": outcome.look} if outcome.look >= 0 else {}
+    fields |= {"y": outcome.subject} if outcome.subject else {}
     return Event(kind="outcome", at=at, fields=fields)
 
 
@@ -95,7 +98,7 @@ def apply(state: State, event: Event) -> State:
             step = event.fields["s"]
             visit = _moved(state.visits[step], event)
             state = replace(state, visits={**state.visits, step: visit})
-    return state if event.kind == "begun" else replace(state, seq=state.seq + 1)
+    return state if event.kind in {"begun", "looked"} else replace(state, seq=state.seq + 1)
 
 
 def _moved(visit: Visit, event: Event) -> Visit:
@@ -109,9 +112,13 @@ def _moved(visit: Visit, event: Event) -> Visit:
             return replace(
                 visit, phase=Phase.CALLING, attempts=f["a"], until=f["u"], first=first, turn=0
             )
+        case "looked":
+            return replace(visit, until=f["u"], turn=0, looks=visit.looks + 1)
         case "limited":
             turn = f.get("v", visit.turn)
-            return replace(visit, phase=Phase.WAITING, until=f["u"], turn=turn)
+            # A look-up that waits for its turn stays parked: it is no wait for a send.
+            phase = Phase.UNKNOWN if "p" in f else Phase.WAITING
+            return replace(visit, phase=phase, until=f["u"], turn=turn)
         case "sent":
             waited = visit.phase is Phase.WAITING
             phase = Phase.READY if waited else visit.phase
@@ -130,6 +137,8 @@ def outcome_of(fields: Mapping[str, Any]) -> Outcome:
         status=fields.get("h", 0),
         matched=fields.get("m", ""),
         delay=fields.get("l", -1),
+        look=fields.get("z", -1),
+        subject=fields.get("y", ""),
     )
 
 
@@ -177,6 +186,9 @@ def apply_change(state: State, change: Change, *, at: int) -> State:
             return _with(state, step, visit)
         case ("ready", str(step)):
             visit = replace(state.visits[step], phase=Phase.READY, since=0)
+            return _with(state, step, visit)
+        case ("park", str(step), int(until)):
+            visit = replace(state.visits[step], phase=Phase.UNKNOWN, until=until)
             return _with(state, step, visit)
         case ("close", str(step), str(phase), str(following)):
             visit = replace(state.visits[step], phase=Phase(phase), next=following)

@@ -53,7 +53,7 @@ def _visit_check(visit: Visit, now: int, *, paused: bool) -> int | None:
         case Phase.SETTLED:
             return now + SETTLE_GRACE
         case Phase.UNKNOWN:
-            return now + PARKED_CHECK
+            return visit.until if visit.until and not paused else now + PARKED_CHECK
         case _:
             return None
 
@@ -84,6 +84,8 @@ def abandoned(
 def _is_abandoned(visit: Visit, *, now: int, alive: Container[str], lane: Lane) -> bool:
     if visit.phase is Phase.WAITING:
         return visit.until <= now
+    if visit.phase is Phase.UNKNOWN:
+        return 0 < visit.until <= now
     if visit.phase is Phase.READY:
         if not visit.since:
             return True

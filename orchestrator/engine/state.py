@@ -21,7 +21,7 @@ class Phase(StrEnum):
     SETTLED = "settled"  #: the outcome has landed, nothing was decided from it yet
     SUCCEEDED = "succeeded"
     FAILED = "failed"
-    UNKNOWN = "unknown"  #: parked: the provider may have executed it, nobody knows
+    UNKNOWN = "unknown"  #: parked until it is looked up: the provider may have executed it
     CANCELLED = "cancelled"
 
 
@@ -39,6 +39,7 @@ class Result(StrEnum):
     OPERATOR = "operator"  #: needs a person at the provider's side; fails nobody
     PENDING = "pending"  #: the provider has it; money may still move
     WITHDRAWN = "withdrawn"  #: given back before anything was sent
+    UNDONE = "undone"  #: looked up: whatever was sent before did nothing
 
 
 class Status(StrEnum):
@@ -65,6 +66,10 @@ class Outcome:
     matched: str = ""
     #: Milliseconds until the next attempt; -1 when policy allows none.
     delay: int = -1
+    #: In doubt: milliseconds until it is looked up; -1 when nothing can be.
+    look: int = -1
+    #: In doubt: the provider's id of what the call is about, where an answer told it.
+    subject: str = ""
 
 
 #: An attempt ended without a usable answer; policy has judged whether to send again.
@@ -87,7 +92,8 @@ class Visit:
     fence: int = field(default=0, metadata={"as": "f"})
     #: Worker incarnation that has, or had, the lease.
     worker: str = field(default="", metadata={"as": "w"})
-    #: HELD, CALLING: end of the lease. WAITING: not before. ms, Redis' clock.
+    #: HELD, CALLING: end of the lease. WAITING: not before. UNKNOWN: the next look-up, 0 for
+    #: none. ms, Redis' clock.
     until: int = field(default=0, metadata={"as": "u"})
     #: Calls begun in this visit.
     attempts: int = field(default=0, metadata={"as": "a"})
@@ -97,6 +103,10 @@ class Visit:
     first: int = field(default=0, metadata={"as": "b"})
     #: Whether some attempt of this visit may have been executed unseen: UNSEEN or LOST.
     doubt: int = field(default=0, metadata={"as": "d"})
+    #: How often it was looked up.
+    looks: int = field(default=0, metadata={"as": "q"})
+    look: int = field(default=-1, metadata={"as": "z"})
+    subject: str = field(default="", metadata={"as": "y"})
     #: The document's own retries so far, by failure route: "0:2" is two by route 0.
     retried: str = field(default="", metadata={"as": "r"})
     result: str = field(default="", metadata={"as": "k"})
@@ -127,16 +137,22 @@ class Visit:
 
     def land(self, outcome: Outcome) -> Visit:
         in_doubt = outcome.result in {Result.UNKNOWN, Result.PENDING}
+        undone = outcome.result is Result.UNDONE
         return replace(
             self,
             phase=Phase.SETTLED,
+            # What did nothing leaves no key to be trusted, and nothing to be looked up.
+            first=0 if undone else self.first,
+            looks=0 if undone else self.looks,
+            look=outcome.look,
+            subject="" if undone else outcome.subject or self.subject,
             result=outcome.result.value,
             code=outcome.code,
             detail=outcome.detail,
             status=outcome.status,
             matched=outcome.matched,
             delay=outcome.delay,
-            doubt=UNSEEN if in_doubt or self.doubt else 0,
+            doubt=UNSEEN if in_doubt or (self.doubt and not undone) else 0,
         )
 
     @property

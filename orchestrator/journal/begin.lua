@@ -17,27 +17,11 @@ end
 local head = redis.call('HMGET', run, 'ending', 'paused')
 if head[1] or head[2] == '1' then return {'halted', now, 0, 0, 0} end
 
--- A turn that was reserved at an earlier try, and has come, is not paid for twice.
-local reserved = visit.v and visit.v <= now
-local turn, paused, arrivals = now, 0, {}
-for i = 6, #KEYS do
-  local interval, burst = tonumber(ARGV[2 * i - 4]), tonumber(ARGV[2 * i - 3])
-  local limit = redis.call('HMGET', KEYS[i], 'tat', 'until')
-  paused = math.max(paused, tonumber(limit[2] or '0'))
-  if not reserved then
-    local tat = math.max(us, tonumber(limit[1] or '0'))
-    local earliest = tat - interval * (burst - 1)
-    if earliest > us then turn = math.max(turn, math.ceil(earliest / 1000)) end
-    arrivals[i] = tat + interval
-  end
-end
-if paused <= now then
-  for i, tat in pairs(arrivals) do redis.call('HSET', KEYS[i], 'tat', int(tat)) end
-end
-if turn > now or paused > now then
+local turn, reserved = turn_of(visit, us, now, 6, 8)
+if turn > now then
   -- Its place in the line is taken now, so that it comes back once, not again and again.
-  if paused <= now then visit.v = turn end
-  visit.p, visit.u = 'waiting', math.max(turn, paused)
+  if reserved then visit.v = turn end
+  visit.p, visit.u = 'waiting', turn
   put_visit(run, step, visit)
   redis.call('HINCRBY', run, 'seq', 1)
   redis.call('RPUSH', log, '{"e":"limited","t":' .. int(now) .. ',"s":' .. quoted(step)

@@ -2,8 +2,9 @@
 --      (id, step, visit, worker, hold_ms, check_ms, plan_prefix, lane_prefix)
 -- Atomic: the visit's lease and fence, the event, the run's next check, the lane's mark.
 -- Reads plan:<digest> (which data the step reads) and writes lane:<lane>: same node, by prefix.
--- A visit is free when it is ready, when its wait is over, or when its lease died with its
--- worker; in the last case a call may have been executed, and `d` (doubt, 2: lost) says so.
+-- A visit is free when it is ready, when its wait is over, when it is parked and due to be looked
+-- up, or when its lease died with its worker; in the last case a call may have been executed, and
+-- `d` (doubt, 2: lost) says so.
 -- Returns {verdict, now, control hash, {data field, value, …}}.
 local run, log, data, due = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local id, step, number, worker = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
@@ -25,7 +26,9 @@ if head[1] then return answer('finished') end
 local visit = visit_of(run, step)
 if not visit or visit.n ~= number then return answer('stale') end
 local phase = visit.p
-if phase == 'succeeded' or phase == 'failed' or phase == 'settled' or phase == 'unknown' then
+local looks = phase == 'unknown' and (visit.u or 0) > 0 and visit.u <= now
+if phase == 'succeeded' or phase == 'failed' or phase == 'settled'
+   or (phase == 'unknown' and not looks) then
   return answer(phase)
 end
 if phase == 'cancelled' then return answer('stale') end
@@ -33,8 +36,9 @@ if phase == 'cancelled' then return answer('stale') end
 local in_flight = phase == 'held' or phase == 'calling'
 if in_flight and not dead(visit) then return answer('busy') end
 if phase == 'waiting' and visit.u > now then return answer('waiting') end
-if head[2] and not in_flight then return answer('stale') end
--- A dead lease is taken over all the same: what its call came to must land.
+-- A run on its way to its end begins nothing more, but what may have been executed is looked up.
+if head[2] and not in_flight and not looks then return answer('stale') end
+-- A dead lease is taken over in a pause all the same: what its call came to must land.
 if head[3] == '1' and not in_flight then return answer('paused') end
 
 if phase == 'calling' then visit.d = 2 end

@@ -1,12 +1,15 @@
--- commit(run, log, data, due, clock, pause)
---       (id, step, visit, fence, outcome, record, outputs, pause_ms, keep_frozen,
---        seq, decision, due_at, n_set, field, value, …, removed field, …)
+-- commit(run, log, data, due, clock, pause, effect)
+--       (id, step, visit, fence, outcome, record, outputs, pause_ms, keep_frozen, effect_ms,
+--        adopted, seq, decision, due_at, n_set, field, value, …, removed field, …)
 -- step '' : a decision alone. decision '' : an outcome alone.
 -- outcome, decision: events as JSON; record: the visit as JSON; outputs: sealed, '' for none.
 -- due_at '' takes the run out of the due-set; pause: limit hash of a provider to be paused.
+-- effect: string that says whose a provider's effect is; effect_ms: how long, 0 for no effect.
+-- adopted '1': the effect was looked up, and is this intent's only if it is nobody else's.
+-- fence -1: a person's word about a visit that is parked, under nobody's lease.
 -- Two parts: the outcome lands whenever the fence holds; the decision only when nothing that
 -- it could depend on happened since seq (the caller's claim). Each part is atomic.
--- Returns {'committed' | 'news' | 'lost', now}.
+-- Returns {'committed' | 'news' | 'lost' | 'taken', now}.
 local run, log, data, due = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local id, step, number, fence = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local _, now = clock(KEYS[5])
@@ -14,12 +17,17 @@ local head = redis.call('HMGET', run, 'seq', 'end')
 if not head[1] then return {'lost', now} end
 
 local seq = tonumber(head[1])
-local current = seq == tonumber(ARGV[10]) and not head[2]
+local current = seq == tonumber(ARGV[12]) and not head[2]
 if step ~= '' then
   local visit = visit_of(run, step)
-  if not visit or visit.n ~= number or visit.f ~= fence
-     or (visit.p ~= 'held' and visit.p ~= 'calling') then
-    return {'lost', now}
+  local parked = fence == -1 and visit and visit.p == 'unknown'
+  local held = visit and visit.f == fence and (visit.p == 'held' or visit.p == 'calling')
+  if not visit or visit.n ~= number or not (parked or held) then return {'lost', now} end
+  if tonumber(ARGV[10]) > 0 then
+    local me = id .. '/' .. step .. '/' .. int(number)
+    local owner = redis.call('GET', KEYS[7])
+    if owner and owner ~= me and ARGV[11] == '1' then return {'taken', now} end
+    if not owner then redis.call('SET', KEYS[7], me, 'PX', ARGV[10]) end
   end
   redis.call('RPUSH', log, ARGV[5])
   -- Sends that the timekeeper made meanwhile are not the lease holder's to forget.
@@ -33,16 +41,16 @@ if step ~= '' then
   end
   seq = seq + 1
 end
-if not current or ARGV[11] == '' then
+if not current or ARGV[13] == '' then
   redis.call('HSET', run, 'seq', int(seq))
   if step ~= '' then redis.call('ZADD', due, 'LT', now + 1000, id) end
   return {'news', now}
 end
 
-redis.call('RPUSH', log, ARGV[11])
-local last = 13 + 2 * tonumber(ARGV[13])
-for i = 14, last, 2 do redis.call('HSET', run, ARGV[i], ARGV[i + 1]) end
+redis.call('RPUSH', log, ARGV[13])
+local last = 15 + 2 * tonumber(ARGV[15])
+for i = 16, last, 2 do redis.call('HSET', run, ARGV[i], ARGV[i + 1]) end
 for i = last + 1, #ARGV do redis.call('HDEL', run, ARGV[i]) end
 redis.call('HSET', run, 'seq', int(seq + 1))
-if ARGV[12] == '' then redis.call('ZREM', due, id) else redis.call('ZADD', due, ARGV[12], id) end
+if ARGV[14] == '' then redis.call('ZREM', due, id) else redis.call('ZADD', due, ARGV[14], id) end
 return {'committed', now}

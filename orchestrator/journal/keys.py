@@ -19,6 +19,8 @@ another node, other workers.
 | ``lane:<name>``        | hash   | ``claimed``: newest send that was claimed, ms  | for good      |
 | ``limit:<scope>``      | hash   | ``tat``: theoretical arrival time, us (GCRA);  | for good      |
 |                        |        | ``until``: provider paused before this, ms     |               |
+| ``effect:<provider>:`` | string | the intent (run/step/visit) whose effect it    | 8 days        |
+| ``<id>``               |        | is, where a search could take it for another's |               |
 | ``workers``            | zset   | worker incarnation → its heartbeat's end, ms   | a day         |
 | ``leader``             | string | the timekeeper that ticks                      | its lease     |
 | ``pepper``             | string | sealed: keys the HMAC of run keys              | for good      |
@@ -57,6 +59,9 @@ class Keys:
 
     def limit(self, scope: str) -> str:
         return self._key("limit", scope)
+
+    def effect(self, effect: str) -> str:
+        return self._key("effect", effect)
 
     @property
     def due(self) -> str:

@@ -86,6 +86,7 @@ class Committed(StrEnum):
     YES = "committed"
     NEWS = "news"  #: the outcome landed; something else happened since: decide again
     LOST = "lost"  #: the lease is somebody else's; nothing was written
+    TAKEN = "taken"  #: the effect that was looked up is another intent's; nothing was written
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +99,10 @@ class Settlement:
     outputs: Mapping[str, Json] | None = None
     #: (scope, ms): the provider is paused for everybody.
     pause: tuple[str, int] | None = None
+    #: "provider:id" of what the call made, where a look-up could take it for another call's.
+    effect: str = ""
+    #: It was looked up, so it is this intent's only if it is nobody else's.
+    adopted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,13 +172,24 @@ class Journal(Protocol):
         """A call may be made now: token taken, request frozen, attempt counted, in one script."""
         ...
 
+    def look(self, ref: Ref, fence: int, *, deadline_ms: int, limits: Sequence[Limit]) -> Begun:
+        """What was sent may be looked up now: token taken, nothing counted as an attempt.
+
+        Never HALTED: a look-up changes nothing, and a run that ends needs it as well.
+        """
+        ...
+
     def commit(
         self, ref: Ref, fence: int, settlement: Settlement, decision: Decision | None
     ) -> Committed:
         """The outcome lands whenever the fence holds; the decision only on the seq it was made on.
 
-        Returns NEWS when the outcome alone did.
+        Returns NEWS when the outcome alone did, TAKEN when an adopted effect is another's.
         """
+        ...
+
+    def resolve(self, ref: Ref, settlement: Settlement, decision: Decision | None) -> Committed:
+        """A person's word about a visit that is parked; LOST when it is parked no more."""
         ...
 
     def decide(self, run: str, decision: Decision) -> Committed: ...

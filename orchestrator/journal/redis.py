@@ -44,8 +44,14 @@ HOLD: Final = 30_000
 #: Runs taken by a tick are not taken again by another for this long. ms.
 TICK_HOLD: Final = 5_000
 
+#: Whose a provider's effect is is known for longer than anything is looked up. ms.
+EFFECT_LIFE: Final = 8 * 24 * 3_600_000
+
+#: In place of a fence, see commit.lua.
+_NO_LEASE: Final = -1
+
 _SCRIPTS: Final = (
-    "accept", "claim", "begin", "commit", "control", "mark_sent", "postpone", "settle",
+    "accept", "claim", "begin", "look", "commit", "control", "mark_sent", "postpone", "settle",
     "tick", "heartbeat", "alive", "now",
 )  # fmt: skip
 
@@ -141,6 +147,17 @@ class RedisJournal:
             verdict=Began(verdict.decode()), now=now, attempt=attempt, first=first, until=until
         )
 
+    def look(self, ref: Ref, fence: int, *, deadline_ms: int, limits: Sequence[Limit]) -> Begun:
+        k = self._keys
+        state, log, _ = self._run_keys(ref.run)
+        rates = [n for x in limits for n in (round(1_000_000 / x.per_second), x.burst)]
+        verdict, now, until = self._call(
+            "look",
+            [state, log, k.due, k.clock, *(k.limit(x.scope) for x in limits)],
+            [ref.run, ref.step, ref.visit, fence, deadline_ms, *rates],
+        )
+        return Begun(verdict=Began(verdict.decode()), now=now, until=until)
+
     def commit(
         self, ref: Ref, fence: int, settlement: Settlement, decision: Decision | None
     ) -> Committed:
@@ -151,19 +168,29 @@ class RedisJournal:
         visit = settlement.visit
         keep = "1" if _may_be_needed(visit) else ""
         seq = decision.seq - 1 if decision else -1
+        effect_ms = EFFECT_LIFE if settlement.effect else 0
         return self._commit(
             ref.run,
-            scope,
+            (scope, settlement.effect or "-"),
             [ref.step, ref.visit, fence, settlement.event.encode(), visit.encode(), sealed],
-            [pause_ms, keep, seq],
+            [pause_ms, keep, effect_ms, int(settlement.adopted), seq],
             decision,
         )
 
+    def resolve(self, ref: Ref, settlement: Settlement, decision: Decision | None) -> Committed:
+        return self.commit(ref, _NO_LEASE, settlement, decision)
+
     def decide(self, run: str, decision: Decision) -> Committed:
-        return self._commit(run, "-", ["", 0, 0, "", "", ""], [0, "", decision.seq], decision)
+        rest = [0, "", 0, 0, decision.seq]
+        return self._commit(run, ("-", "-"), ["", 0, 0, "", "", ""], rest, decision)
 
     def _commit(
-        self, run: str, scope: str, head: list[Any], rest: list[Any], decision: Decision | None
+        self,
+        run: str,
+        names: tuple[str, str],
+        head: list[Any],
+        rest: list[Any],
+        decision: Decision | None,
     ) -> Committed:
         k = self._keys
         tail: list[Any] = ["", "", 0]
@@ -172,7 +199,8 @@ class RedisJournal:
             due = "" if decision.due is None else decision.due
             pairs = [word for pair in changed.items() for word in pair]
             tail = [decision.event.encode(), due, len(changed), *pairs, *removed]
-        keys = [*self._run_keys(run), k.due, k.clock, k.limit(scope)]
+        scope, effect = names
+        keys = [*self._run_keys(run), k.due, k.clock, k.limit(scope), k.effect(effect)]
         verdict, _ = self._call("commit", keys, [run, *head, *rest, *tail])
         return Committed(verdict.decode())
 

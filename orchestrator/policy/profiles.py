@@ -162,6 +162,18 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """How what is looked up says that the call was refused, and what its answer was then."""
+
+    when: BodyTest
+    #: Pointer to the error, as the answer had it under ``/error``.
+    error: str
+    status: int
+    #: The member of the error that held the thing itself.
+    subject: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LookUp:
     """How the effect of a call whose answer was lost is found at the provider."""
 
@@ -185,8 +197,17 @@ class LookUp:
     #: Pointer to the candidate's time of creation: never before the first send, less a skew.
     created: str = ""
     created_format: Literal["unix", "rfc2822"] = "unix"
-    #: A miss is believed only this long after the send.
+    #: What was made later than this ago may be another call's, whose answer is still to come.
     settle_ms: int = 0
+    #: What is asked when the effect's id is known from an answer; "" when there is nothing.
+    by_id: str = ""
+    #: Fields of which one must have been sent for a search to tell the call from others.
+    needs: tuple[str, ...] = ()
+    #: Status of the answer that was lost.
+    status: int = 200
+    refused: Refusal | None = None
+    #: Any of them: the thing itself says that the call did nothing to it.
+    undone: tuple[BodyTest, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -309,10 +330,7 @@ def _rule(table: Table) -> Rule:
         kind=table.choice("kind", tuple(Kind)),
         status=table.scalars("status"),
         methods=table.texts("methods"),
-        body=tuple(
-            BodyTest(pointer=test.text("pointer"), one_of=test.scalars("one_of"))
-            for test in table.tables("body")
-        ),
+        body=tuple(map(_body_test, table.tables("body"))),
         headers=tuple(
             HeaderTest(name=test.text("name").lower(), one_of=test.texts("one_of"))
             for test in table.tables("headers")
@@ -325,6 +343,10 @@ def _rule(table: Table) -> Rule:
         lasting=table.has("lasting") and table.flag("lasting"),
         wait_ms=table.integer("wait_ms", 0),
     )
+
+
+def _body_test(table: Table) -> BodyTest:
+    return BodyTest(pointer=table.text("pointer"), one_of=table.scalars("one_of"))
 
 
 def _codes(profile: Table) -> Codes:
@@ -382,4 +404,18 @@ def _look_up(table: Table) -> LookUp:
         created=table.text("created", ""),
         created_format=table.choice("created_format", _TIME_FORMATS, "unix"),
         settle_ms=table.integer("settle_ms", 0),
+        by_id=table.text("by_id", ""),
+        needs=table.texts("needs"),
+        status=table.integer("status", 200),
+        refused=_refusal(table.table("refused")) if table.has("refused") else None,
+        undone=tuple(map(_body_test, table.tables("undone"))),
+    )
+
+
+def _refusal(table: Table) -> Refusal:
+    return Refusal(
+        when=_body_test(table.table("when")),
+        error=table.text("error"),
+        status=table.integer("status"),
+        subject=table.text("subject"),
     )

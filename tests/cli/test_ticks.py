@@ -62,7 +62,23 @@ def test_operator_trouble_is_told_once_however_long_it_lasts() -> None:
 def test_unknown_says_that_nobody_knows() -> None:
     landed = _event("outcome", s="text", k="unknown", c="answer-lost")
     (line,) = _lines(landed, _event("decided", d=[["close", "text", "unknown", ""]]))
-    assert line == "? text: unknown: answer-lost; nobody knows whether the provider did it"
+    assert line == (
+        "? text: unknown: answer-lost; nobody knows whether the provider did it:"
+        " durazzo resolve says what became of it"
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [
+        ("unknown", "nobody knows whether the provider did it"),
+        ("pending", "the provider has not decided yet"),
+    ],
+)
+def test_what_is_parked_says_when_it_is_looked_up(kind: str, why: str) -> None:
+    landed = _event("outcome", s="text", k=kind, c="x")
+    (line,) = _lines(landed, _event("decided", d=[["park", "text", 60_000]]))
+    assert line == f"? text: unknown: x; {why}: it is looked up in 1 min"
 
 
 def test_a_short_turn_is_not_worth_a_line() -> None:

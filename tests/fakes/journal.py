@@ -64,10 +64,20 @@ class CheckedJournal:
         check_fold(self.inner, ref.run)
         return begun
 
+    def look(self, ref: Ref, fence: int, *, deadline_ms: int, limits: Sequence[Limit]) -> Begun:
+        begun = self.inner.look(ref, fence, deadline_ms=deadline_ms, limits=limits)
+        check_fold(self.inner, ref.run)
+        return begun
+
     def commit(
         self, ref: Ref, fence: int, settlement: Settlement, decision: Decision | None
     ) -> Committed:
         committed = self.inner.commit(ref, fence, settlement, decision)
+        check_fold(self.inner, ref.run)
+        return committed
+
+    def resolve(self, ref: Ref, settlement: Settlement, decision: Decision | None) -> Committed:
+        committed = self.inner.resolve(ref, settlement, decision)
         check_fold(self.inner, ref.run)
         return committed
 
@@ -160,6 +170,13 @@ class Lease:
             self.state = apply(self.state, Event(kind="begun", at=begun.now, fields=fields))
         return begun
 
+    def look(self, limits: Sequence[Limit] = (), deadline_ms: int = 10_000) -> Begun:
+        begun = self.journal.look(self.ref, self.fence, deadline_ms=deadline_ms, limits=limits)
+        if begun.verdict is Began.YES:
+            fields: dict[str, Json] = {"s": self.ref.step, "u": begun.until}
+            self.state = apply(self.state, Event(kind="looked", at=begun.now, fields=fields))
+        return begun
+
     def settlement(
         self,
         outcome: Outcome,
@@ -179,11 +196,17 @@ class Lease:
         *,
         code: str = "",
         delay: int = -1,
+        look: int = -1,
         outputs: Mapping[str, Json] | None = None,
         pause: tuple[str, int] | None = None,
+        effect: str = "",
+        adopted: bool = False,
     ) -> Committed:
-        outcome = Outcome(result=result, code=code, delay=delay, matched=self._all(result))
+        outcome = Outcome(
+            result=result, code=code, delay=delay, look=look, matched=self._all(result)
+        )
         settlement, decision = self.settlement(outcome, outputs, pause)
+        settlement = replace(settlement, effect=effect, adopted=adopted)
         return self.journal.commit(self.ref, self.fence, settlement, decision)
 
     def _all(self, result: Result) -> str:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from functools import partial
 from typing import Literal
-from urllib.parse import parse_qs
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from orchestrator.expressions.nodes import Json
 from orchestrator.journal.port import Ref
@@ -88,7 +90,10 @@ class Provider:
     network: list[Callable[[], None]] = field(default_factory=list)
     #: Keys that came with other bytes than before.
     changed: list[str] = field(default_factory=list)
+    #: Payment intents as Stripe has them now, by id.
+    intents: dict[str, dict[str, Json]] = field(default_factory=dict)
     _saved: dict[str, _Saved] = field(default_factory=dict)
+    _words: dict[str, str] = field(default_factory=dict)
 
     # The port: workers.http.Caller.
 
@@ -108,6 +113,8 @@ class Provider:
         if self.clock.now - left > NETWORK_LIFE:
             return NoAnswer(stage="sent", reason="timeout")
         weather = self.weather
+        if request.method == "GET":
+            return self._looked(request, weather)
         actor = current()
         ref = actor.ref if actor else None
         self.sent.append(Sent(ref, self.clock.now, weather not in _SURELY_NOT))
@@ -140,6 +147,40 @@ class Provider:
         if self.clock.now - left <= NETWORK_LIFE:
             self._execute(request, "answer")
 
+    # Looking: it changes nothing, and nothing of it is counted as sent.
+
+    def _looked(self, request: FrozenRequest, weather: Weather) -> Result:
+        match weather:
+            case "refused":
+                return NoAnswer(stage="not-sent", reason="connect-failed")
+            case "dropped-before" | "dropped-after" | "late":
+                return NoAnswer(stage="sent", reason="reset")
+            case "500-after":
+                return _json(500, {})
+            case _ if weather in _PLAIN:
+                return _json(*_PLAIN[weather])
+            case _:
+                return self._found(urlsplit(request.url))
+
+    def _found(self, url: SplitResult) -> Answer:
+        query = parse_qs(url.query)
+        if url.path.endswith("/Messages.json"):
+            wanted = (query["To"][0], query["From"][0])
+            texts = [t for t in self.texts if (t.run, t.step) == wanted]
+            return _json(200, {"messages": [self._message(text) for text in reversed(texts)]})
+        if (intent := self.intents.get(url.path.rpartition("/")[2])) is not None:
+            return _json(200, intent)
+        since = int(query["created[gte]"][0])
+        made = [i for i in self.intents.values() if int(str(i["created"])) >= since]
+        return _json(200, {"data": list(reversed(made))})
+
+    def _message(self, text: Effect) -> Json:
+        made = format_datetime(datetime.fromtimestamp(text.at / 1000, UTC))
+        return {
+            "sid": text.id, "to": text.run, "from": text.step, "body": self._words[text.id],
+            "date_created": made, "status": "sent",
+        }  # fmt: skip
+
     # Its books.
 
     def _execute(self, request: FrozenRequest, weather: Weather) -> Answer:
@@ -158,17 +199,34 @@ class Provider:
         body = request.body or b""
         form = parse_qs(body.decode())
         run, step = form["metadata[reference]"][0], form["metadata[step]"][0]
-        charge = Effect(run, step, key, self.clock.now, f"pi_{len(self._saved)}")
+        charge = Effect(run, step, key, self.clock.now, f"pi_{len(self.intents)}")
+        intent = self._intent(charge, form)
         if weather == "declined":
-            error: dict[str, Json] = {"error": {"code": "card_declined", "type": "card_error"}}
-            return _Saved(self.clock.now, body, 402, error)
+            error: dict[str, Json] = {"code": "card_declined", "type": "card_error"}
+            intent |= {"status": "requires_payment_method", "last_payment_error": error}
+            told: Json = {**error, "payment_intent": dict(intent)}
+            return _Saved(self.clock.now, body, 402, {"error": told})
         if weather == "pending":
-            self.network.append(partial(self.charges.append, charge))
-            return _Saved(self.clock.now, body, 200, _intent(charge.id, "requires_action"))
-        self.charges.append(charge)
+            intent["status"] = "requires_action"
+            self.network.append(partial(self._confirmed, charge))
+            return _Saved(self.clock.now, body, 200, dict(intent))
+        self._confirmed(charge)
         if weather == "500-after":
             return _Saved(self.clock.now, body, 500, {})
-        return _Saved(self.clock.now, body, 200, _intent(charge.id, "succeeded"))
+        return _Saved(self.clock.now, body, 200, dict(intent))
+
+    def _intent(self, charge: Effect, form: dict[str, list[str]]) -> dict[str, Json]:
+        intent: dict[str, Json] = {
+            "object": "payment_intent", "id": charge.id, "created": charge.at // 1000,
+            "amount": int(form["amount"][0]), "currency": form["currency"][0],
+            "metadata": {"reference": charge.run, "step": charge.step},
+        }  # fmt: skip
+        self.intents[charge.id] = intent
+        return intent
+
+    def _confirmed(self, charge: Effect) -> None:
+        self.intents[charge.id]["status"] = "succeeded"
+        self.charges.append(charge)
 
     def _text(self, request: FrozenRequest, weather: Weather) -> Answer:
         if weather == "declined":
@@ -176,13 +234,10 @@ class Provider:
         form = parse_qs((request.body or b"").decode())
         sid = f"SM{len(self.texts)}"
         self.texts.append(Effect(form["To"][0], form["From"][0], "", self.clock.now, sid))
+        self._words[sid] = form["Body"][0]
         if weather == "500-after":
             return _json(500, {})
         return _json(201, {"sid": sid, "status": "queued"})
-
-
-def _intent(name: str, status: str) -> dict[str, Json]:
-    return {"object": "payment_intent", "id": name, "status": status}
 
 
 def _header(request: FrozenRequest, name: str) -> str:

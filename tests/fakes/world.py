@@ -91,10 +91,18 @@ class StoppingJournal:
         )
         return found
 
+    def look(self, ref: Ref, fence: int, *, deadline_ms: int, limits: Sequence[Limit]) -> Begun:
+        found: Begun = self._change("look", ref, fence, deadline_ms=deadline_ms, limits=limits)
+        return found
+
     def commit(
         self, ref: Ref, fence: int, settlement: Settlement, decision: Decision | None
     ) -> Committed:
         found: Committed = self._change("commit", ref, fence, settlement, decision)
+        return found
+
+    def resolve(self, ref: Ref, settlement: Settlement, decision: Decision | None) -> Committed:
+        found: Committed = self._change("resolve", ref, settlement, decision)
         return found
 
     def decide(self, run: str, decision: Decision) -> Committed:

@@ -175,19 +175,29 @@ def test_a_doubt_is_not_forgotten_however_long_the_provider_refuses(
 
 
 @pytest.mark.parametrize("kind", ["pause", "nothing"])
-def test_a_wait_that_outlives_the_key_is_parked_and_not_sent(kind: str) -> None:
+@pytest.mark.parametrize("sky", ["dropped-after", "dropped-before"])
+def test_a_wait_that_outlives_the_key_is_looked_up_and_not_sent(kind: str, sky: Weather) -> None:
     """Paused over the weekend, or no worker for two days: Stripe has forgotten the key."""
     with world() as found:
         run = found.submit(plans.charge_and_text())
-        found.deliver(weather="dropped-after")
+        found.deliver(weather=sky)
         if kind == "pause":
             found.control(run, "pause")
         found.pass_time(48 * HOUR)
         if kind == "pause":
             found.control(run, "resume")
         finish(found)
-        assert found.state(run).status is Status.UNKNOWN
-        assert found.effects(run) == ["charge"]
+        if sky == "dropped-after":
+            assert found.state(run).status is Status.SUCCEEDED
+            assert found.effects(run) == ["charge", "text"]
+        else:
+            # That nothing was found is no proof: it stays parked.
+            assert found.state(run).status is Status.UNKNOWN
+            assert found.effects(run) == []
+        assert (
+            sum(sent.ref is not None and sent.ref.step == "charge" for sent in found.provider.sent)
+            == 1
+        )
 
 
 @pytest.mark.parametrize("secret", ["", "sk_test_\u20ac", "sk_\x00"])

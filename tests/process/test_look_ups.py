@@ -1,0 +1,136 @@
+"""What became of calls whose answers were lost: looked up at the provider, by real workers."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from orchestrator.engine.state import Status
+from orchestrator.journal.keys import Keys
+from orchestrator.service import Run, cancel
+from orchestrator.wiring import connect
+from tests.process.house import CHARGE_AND_TEXT, House, osop_with, plan_of, wait_for
+
+pytestmark = pytest.mark.process
+
+TEXTS = "POST /twilio/*"
+#: Longer than any first look-up waits. ms.
+LATER = 130_000
+
+
+def later(home: House) -> None:
+    """Redis' clock is durazzo's: nobody waits for it here."""
+    with connect(home.environ["DURAZZO_REDIS_URL"]) as client:
+        client.incrby(Keys().clock, LATER)
+
+
+def looked_up(home: House, run: Run) -> None:
+    def happened() -> bool:
+        return any(event.kind == "looked" for event in run.history())
+
+    later(home)
+    wait_for(happened, "the look-up")
+
+
+def posts(home: House, path: str) -> int:
+    rows = home.ledger()["requests"]
+    return sum(r["method"] == "POST" and path in r["path"] for r in rows)
+
+
+def test_a_text_whose_answer_was_lost_is_found_and_the_run_succeeds(at_home: House) -> None:
+    at_home.sandbox.faults({"match": TEXTS, "do": "drop_after"})
+    at_home.worker()
+    run = at_home.submit(plan_of(CHARGE_AND_TEXT), at_home.charge_inputs())
+    assert run.wait(20) == "unknown"
+    later(at_home)
+    wait_for(lambda: run.status() == "succeeded", "the text's being found")
+    [text] = at_home.ledger()["messages"]
+    assert run.report().outputs["messageSid"] == text["sid"]
+    assert posts(at_home, "/twilio/") == 1
+
+
+def test_a_text_that_is_not_found_stays_unknown_and_is_not_sent_again(at_home: House) -> None:
+    at_home.sandbox.faults({"match": TEXTS, "do": "drop_before"})
+    at_home.worker()
+    run = at_home.submit(plan_of(CHARGE_AND_TEXT), at_home.charge_inputs())
+    assert run.wait(20) == "unknown"
+    looked_up(at_home, run)
+    wait_for(lambda: run.state().visits["send-confirmation"].code == "not-found", "its outcome")
+    assert run.status() == "unknown"
+    assert posts(at_home, "/twilio/") == 1
+    assert at_home.ledger()["messages"] == []
+
+
+def test_another_orders_text_of_the_same_words_is_not_taken_for_the_lost_one(
+    at_home: House,
+) -> None:
+    inputs = at_home.charge_inputs()
+    at_home.sandbox.faults({"match": TEXTS, "do": "drop_before"})
+    at_home.worker()
+    lost = at_home.submit(plan_of(CHARGE_AND_TEXT), inputs)
+    assert lost.wait(20) == "unknown"
+    told = at_home.submit(plan_of(CHARGE_AND_TEXT), inputs)
+    assert told.wait(20) == "succeeded"
+    looked_up(at_home, lost)
+    wait_for(lambda: lost.state().visits["send-confirmation"].code == "not-found", "its outcome")
+    assert lost.status() == "unknown"
+    assert len(at_home.ledger()["messages"]) == 1
+
+
+def test_a_cancelled_run_looks_up_what_it_may_have_sent_and_then_ends(at_home: House) -> None:
+    at_home.sandbox.faults({"match": TEXTS, "do": "drop_after"})
+    at_home.worker()
+    run = at_home.submit(plan_of(CHARGE_AND_TEXT), at_home.charge_inputs())
+    assert run.wait(20) == "unknown"
+    cancel(at_home.wiring.core, run.id, by="test", reason="")
+    assert run.status() == "unknown"
+    later(at_home)
+    wait_for(lambda: run.status() == "cancelled", "the end")
+    assert run.state().visits["send-confirmation"].phase == "succeeded"
+    assert posts(at_home, "/twilio/") == 1
+
+
+@pytest.mark.parametrize(
+    ("outcome", "ends", "code"),
+    [("", "succeeded", ""), ("?outcome=fail", "failed", "payment_intent_authentication_failure")],
+)
+def test_a_payment_that_waits_for_its_customer_is_looked_at_again(
+    at_home: House, outcome: str, ends: str, code: str
+) -> None:
+    """3-D Secure: neither a success nor a failure, until Stripe says which."""
+    at_home.worker()
+    inputs = at_home.charge_inputs(paymentMethod="pm_card_threeDSecure2Required")
+    run = at_home.submit(plan_of(CHARGE_AND_TEXT), inputs)
+    assert run.wait(20) == "unknown"
+    looked_up(at_home, run)
+    intent = run.state().visits["create-payment"].subject
+    page = f"{at_home.sandbox.url}/stripe/authenticate/{intent}{outcome}"
+    httpx.get(page).raise_for_status()
+
+    def ended() -> bool:
+        later(at_home)
+        return run.status() == ends
+
+    wait_for(ended, "the end")
+    assert run.state().code == code
+    assert posts(at_home, "/payment_intents") == 1
+    assert len(at_home.ledger()["messages"]) == (ends == "succeeded")
+
+
+def test_a_confirmation_that_had_already_succeeded_is_no_failure_of_a_paid_order(
+    at_home: House,
+) -> None:
+    """Stripe has forgotten the key: to the same bytes it says that the intent is paid already."""
+    at_home.sandbox.faults([
+        {"match": "POST /stripe/v1/payment_intents/*", "do": "drop_after"},
+        {"match": "POST /stripe/v1/payment_intents/*", "do": "status", "status": 400,
+         "body": {"error": {"type": "invalid_request_error",
+                            "code": "payment_intent_unexpected_state"}}},
+    ])  # fmt: skip
+    at_home.worker()
+    run = at_home.submit(osop_with("pm_card_visa"), {})
+    wait_for(lambda: run.status() is Status.UNKNOWN, "the answer")
+    later(at_home)
+    wait_for(lambda: run.status() == "succeeded", "the end")
+    assert len(at_home.ledger()["charges"]) == 1
+    assert run.state().visits["create_intent"].number == 1, "no fallback was taken"
