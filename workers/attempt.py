@@ -12,6 +12,7 @@ from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -38,7 +39,7 @@ from orchestrator.plan.graph import Graph
 from orchestrator.plan.model import Step
 from orchestrator.policy import idempotency
 from orchestrator.policy.look_up import next_look_ms
-from orchestrator.policy.outcomes import Kind, Verdict, classify
+from orchestrator.policy.outcomes import Kind, Verdict, classify, effect
 from orchestrator.policy.outcomes import Result as Reply
 from orchestrator.policy.profiles import GENERIC, Profile
 from orchestrator.policy.retry import delay_ms
@@ -353,10 +354,13 @@ class Attempt:
             resend = outcome.result is Result.UNKNOWN and not verdict.stop
             look = self._next_look(held, request, subject, resend=resend)
             outcome = replace(outcome, look=look, subject=subject)
-        effect = ""
+        done = effect(
+            held.profile, method=request.method, path=urlsplit(request.url).path, result=reply
+        )
+        owned = ""
         if outcome.result is Result.SUCCEEDED:
-            effect = effect_of(held.profile, request, reply)
-        return replace(judgement, outcome=outcome, effect=effect)
+            owned = effect_of(held.profile, request, reply)
+        return replace(judgement, outcome=replace(outcome, effect=done), effect=owned)
 
     def _delay(self, held: Held, request: FrozenRequest, attempts: int, verdict: Verdict) -> int:
         """Milliseconds to the next send of these bytes, -1 for none."""

@@ -23,6 +23,8 @@ def show_result(
     took = report.ended - report.accepted
     span = f" after {terminal.span(took)}" if report.ended else ""
     terminal.out(terminal.plain(f"{report.state}{span}: {report.workflow}, run {report.run}"))
+    if stands := report.stands():
+        terminal.out(f"  {terminal.plain(stands)}")
     if report.error_code:
         terminal.out(f"  {terminal.plain(report.explain())}")
     width = max((len(name) for name in report.outputs), default=0)

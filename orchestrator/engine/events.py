@@ -57,6 +57,7 @@ def outcome_landed(*, at: int, step: str, visit: Visit, outcome: Outcome) -> Eve
     fields |= {"l": outcome.delay} if outcome.delay >= 0 else {}
     fields |= {"z": outcome.look} if outcome.look >= 0 else {}
     fields |= {"y": outcome.subject} if outcome.subject else {}
+    fields |= {"fx": outcome.effect} if outcome.effect else {}
     return Event(kind="outcome", at=at, fields=fields)
 
 
@@ -139,6 +140,7 @@ def outcome_of(fields: Mapping[str, Any]) -> Outcome:
         delay=fields.get("l", -1),
         look=fields.get("z", -1),
         subject=fields.get("y", ""),
+        effect=fields.get("fx", ""),
     )
 
 
@@ -172,13 +174,15 @@ def apply_change(state: State, change: Change, *, at: int) -> State:
     match change:
         case ("enter", str(step), int(number)):
             old = state.visits.get(step)
-            fence, before = (old.fence, old.failure) if old else (0, "")
-            new = Visit(number=number, phase=Phase.READY, since=at, fence=fence, before=before)
+            new = Visit(number=number, phase=Phase.READY, since=at)
+            if old is not None:
+                new = replace(new, fence=old.fence, before=old.failure, effects=old.effects)
             return _with(state, step, new)
         case ("again", str(step), int(number), int(until), str(retried)):
+            old = state.visits[step]
             new = Visit(
-                number=number, phase=Phase.WAITING, until=until, retried=retried,
-                fence=state.visits[step].fence,
+                number=number, phase=Phase.WAITING, until=until, retried=retried, fence=old.fence,
+                effects=old.effects,
             )  # fmt: skip
             return _with(state, step, new)
         case ("wait", str(step), int(until)):

@@ -70,6 +70,8 @@ class Outcome:
     look: int = -1
     #: In doubt: the provider's id of what the call is about, where an answer told it.
     subject: str = ""
+    #: What it did to the world outside, e.g. "charged pi_1", whatever the step makes of it.
+    effect: str = ""
 
 
 #: An attempt ended without a usable answer; policy has judged whether to send again.
@@ -115,6 +117,8 @@ class Visit:
     status: int = field(default=0, metadata={"as": "h"})
     matched: str = field(default="", metadata={"as": "m"})
     delay: int = field(default=-1, metadata={"as": "l"})
+    #: What its attempts, and those of visits before, did to the world outside: "charged pi_1;…".
+    effects: str = field(default="", metadata={"as": "e"})
     #: What the visit before this one failed with, "" if it did not.
     before: str = field(default="", metadata={"as": "o"})
     #: Visits that the decision upon this one entered: "step.visit step.visit".
@@ -145,6 +149,7 @@ class Visit:
             first=0 if undone else self.first,
             looks=0 if undone else self.looks,
             look=outcome.look,
+            effects=_with_effect(self.effects, outcome.effect),
             subject="" if undone else outcome.subject or self.subject,
             result=outcome.result.value,
             code=outcome.code,
@@ -170,6 +175,11 @@ class Visit:
         """Steps and visits that the decision upon this visit entered."""
         pairs = (word.rpartition(".") for word in self.next.split())
         return tuple((step, int(number)) for step, _, number in pairs)
+
+
+def _with_effect(known: str, new: str) -> str:
+    """Once each: an answer that is replayed did nothing more."""
+    return ";".join(dict.fromkeys(e for e in (*known.split(";"), new) if e))
 
 
 _VISIT_FIELDS: Final = tuple((f.name, f.metadata["as"], f.default) for f in fields(Visit))
@@ -214,6 +224,15 @@ class State:
             begun = any(v.attempts or v.number > 1 for v in self.visits.values())
             return Status.RUNNING if begun else Status.PENDING
         return Status.WAITING
+
+    @property
+    def effects(self) -> tuple[tuple[str, str, str], ...]:
+        """What stands, whatever became of the run: step, what ("charged"), the provider's id."""
+        return tuple(
+            (step, what, name)
+            for step, visit in self.visits.items()
+            for what, _, name in (e.partition(" ") for e in visit.effects.split(";") if e)
+        )
 
     def visited(self, step: str) -> int:
         visit = self.visits.get(step)

@@ -18,7 +18,15 @@ from typing import Final, TypeAlias
 from jsonpointer import resolve_pointer
 
 from orchestrator.expressions.nodes import MISSING, Json, Missing
-from orchestrator.policy.profiles import BodyTest, HeaderTest, Kind, Profile, Rule, Stage
+from orchestrator.policy.profiles import (
+    BodyTest,
+    HeaderTest,
+    Kind,
+    Profile,
+    Rule,
+    Stage,
+    captures,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +95,18 @@ def classify(profile: Profile, *, method: str, keyed: bool, result: Result, now_
         stop=advice is False or (rule is not None and rule.stop),
         lasting=rule is not None and rule.lasting,
     )
+
+
+def effect(profile: Profile, *, method: str, path: str, result: Result) -> str:
+    """What the call did to the world outside, e.g. "charged pi_1"; "" for nothing that is known."""
+    if isinstance(result, NoAnswer) or result.status // 100 != 2:  # noqa: PLR2004
+        return ""
+    for entry in profile.effects:
+        if entry.method == method.upper() and captures(entry.path, path) is not None:
+            done = entry.when is None or _holds(entry.when, result)
+            name = sanitised(_at(result.body, entry.id))
+            return f"{entry.what} {name}" if done and name else ""
+    return ""
 
 
 def _safe(profile: Profile, method: str) -> bool:
@@ -221,4 +241,4 @@ def retry_after_ms(value: str, now_ms: int) -> int | None:
     return max(0, int(date.timestamp() * 1000) - now_ms)
 
 
-__all__ = ["Answer", "Kind", "NoAnswer", "Result", "Verdict", "classify", "sanitised"]
+__all__ = ["Answer", "Kind", "NoAnswer", "Result", "Verdict", "classify", "effect", "sanitised"]

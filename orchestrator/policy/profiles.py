@@ -211,6 +211,20 @@ class LookUp:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Effect:
+    """What a call did to the world outside, as its answer tells it."""
+
+    #: The call; ``*`` stands for one segment of the path.
+    method: str
+    path: str
+    #: As a person says it: "charged", "texted".
+    what: str
+    #: Pointer to the provider's id of it.
+    id: str
+    when: BodyTest | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
     name: str
     #: Where its credential may go, and nowhere else. Lower-case, without port.
@@ -234,6 +248,7 @@ class Profile:
     retry: RetryPolicy
     limits: tuple[Limit, ...]
     look_ups: tuple[LookUp, ...]
+    effects: tuple[Effect, ...]
     #: Secrets that begin so move real money: refused unless allowed.
     live_key_prefixes: tuple[str, ...]
 
@@ -288,6 +303,7 @@ def parse(document: Json) -> Profile:
         retry=_retry(table.table("retry")),
         limits=tuple(_limit(limit) for limit in table.tables("limits")),
         look_ups=tuple(_look_up(look_up) for look_up in table.tables("look_up")),
+        effects=tuple(map(_effect, table.tables("effects"))),
         live_key_prefixes=table.texts("live_key_prefixes"),
     )
 
@@ -409,6 +425,17 @@ def _look_up(table: Table) -> LookUp:
         status=table.integer("status", 200),
         refused=_refusal(table.table("refused")) if table.has("refused") else None,
         undone=tuple(map(_body_test, table.tables("undone"))),
+    )
+
+
+def _effect(table: Table) -> Effect:
+    call = table.table("call")
+    return Effect(
+        method=call.text("method"),
+        path=call.text("path"),
+        what=table.text("what"),
+        id=table.text("id"),
+        when=_body_test(table.table("when")) if table.has("when") else None,
     )
 
 

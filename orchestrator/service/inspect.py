@@ -66,6 +66,8 @@ class Report:
     secrets: frozenset[str] = frozenset()
     error: StepReport | None = None
     error_code: str = ""
+    #: What stands at the providers, whatever became of the run: step, what, the provider's id.
+    effects: Sequence[tuple[str, str, str]] = ()
     #: ms since the epoch, Redis' clock; 0 for a run that has not ended.
     accepted: int = 0
     ended: int = 0
@@ -84,6 +86,7 @@ class Report:
             "state": self.state,
             "outputs": self.shown_outputs(reveal=reveal),
             "steps": [step.as_json() for step in self.steps],
+            "effects": [{"step": s, "what": what, "id": name} for s, what, name in self.effects],
             "error": self._error(),
             "diagnostics": [d.as_json() for d in self.diagnostics],  # type: ignore[misc]
         }
@@ -96,6 +99,13 @@ class Report:
             plain |= {"step": self.error.step, "status": self.error.status or None}
             plain |= {"detail": self.error.detail} if self.error.detail else {}
         return plain
+
+    def stands(self) -> str:
+        """Of a run that did not succeed: what it did all the same; "" for nothing known."""
+        if self.state == Status.SUCCEEDED or not self.effects:
+            return ""
+        done = ", ".join(f"{what} {name} ({step})" for step, what, name in self.effects)
+        return f"but {done}"
 
     def explain(self) -> str:
         """One sentence, codes only."""
@@ -158,6 +168,7 @@ class Run:
             steps=steps,
             error=blamed,
             error_code=state.code or (blamed.code or blamed.state if blamed else ""),
+            effects=state.effects,
             accepted=state.accepted,
             ended=state.ended,
         )

@@ -53,11 +53,12 @@ class Bench:
         matched: str | None = None,
         code: str = "",
         delay: int = -1,
+        effect: str = "",
     ) -> None:
         """``matched``: routes that hold; None: all of them do."""
         if matched is None:
             matched = self._all(step, result)
-        outcome = Outcome(result=result, code=code, matched=matched, delay=delay)
+        outcome = Outcome(result=result, code=code, matched=matched, delay=delay, effect=effect)
         event = events.outcome_landed(
             at=self.now, step=step, visit=self.state.visits[step], outcome=outcome
         )

@@ -107,6 +107,15 @@ def test_in_reality_the_published_dunning_fails_and_texts_nobody(real: House) ->
     assert texts(real) == []
 
 
+def test_in_reality_the_published_dunning_fails_who_paid_and_says_what_stands(real: House) -> None:
+    """A failed run whose customer was charged must not look as if nothing had happened."""
+    report = run(real, DUNNING, real.dunning_inputs(paymentMethod="pm_card_visa"))
+    assert (report.state, report.error_code) == ("failed", "criteria-not-met")
+    [charge] = real.ledger()["charges"]
+    assert list(report.effects) == [("attempt-payment", "charged", charge["payment_intent"])]
+    assert report.stands() == f"but charged {charge['payment_intent']} (attempt-payment)"
+
+
 def test_in_reality_the_published_transfer_fails_for_want_of_the_payer(real: House) -> None:
     report = run(real, TOKEN_AND_PAYMENT, real.transfer_inputs())
     assert (report.state, report.error_code) == ("failed", "mandatory_field_missing")

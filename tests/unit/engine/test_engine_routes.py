@@ -346,3 +346,20 @@ def test_a_failure_whose_way_on_nobody_can_tell_is_that_failure() -> None:
     bench.fail("a", "card_declined", matched=UNANSWERED)
     assert bench.status() is Status.FAILED
     assert bench.state.code == "card_declined"
+
+
+def test_what_a_step_did_stands_whatever_became_of_it_and_is_known_over_its_visits() -> None:
+    bench = redo_loop()
+    bench.run("create")
+    for number, code in enumerate(("card_declined", "processing_error"), 1):
+        bench.claim("confirm")
+        bench.begin("confirm")
+        bench.land("confirm", Result.FINAL, code=code, effect=f"charged pi_{number}")
+        bench.decide()
+        bench.run("create")
+    bench.claim("confirm")
+    bench.begin("confirm")
+    bench.land("confirm", Result.FINAL, code="card_declined", effect="charged pi_2")
+    bench.decide()
+    assert bench.status() is Status.FAILED
+    assert bench.state.effects == (("confirm", "charged", "pi_1"), ("confirm", "charged", "pi_2"))

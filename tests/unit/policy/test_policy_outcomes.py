@@ -7,8 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.expressions.nodes import MISSING, Json, Missing
-from orchestrator.policy.outcomes import Answer, Kind, NoAnswer, Verdict, classify, sanitised
+from orchestrator.policy.outcomes import (
+    Answer,
+    Kind,
+    NoAnswer,
+    Verdict,
+    classify,
+    effect,
+    sanitised,
+)
 from orchestrator.policy.profiles import BodyTest, HeaderTest, Rule
+from orchestrator.wiring import load_profiles
 from tests.unit.policy.shipped import NAMES, profile
 
 NOW_MS = 1_795_000_000_000
@@ -380,3 +389,26 @@ def test_a_text_that_a_model_refused_or_cut_off_is_final_by_its_reason(reason: s
     assert (verdict.kind, verdict.code) == (Kind.FINAL, reason)
     whole = answered("anthropic", 200, {"content": [], "stop_reason": "end_turn"})
     assert whole.kind is Kind.ANSWERED
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "status", "body", "found"),
+    [
+        ("stripe", "/v1/payment_intents", 200, {"id": "pi_1", "status": "succeeded"},
+         "charged pi_1"),
+        ("stripe", "/v1/payment_intents", 200, {"id": "pi_1", "status": "requires_action"}, ""),
+        ("stripe", "/v1/payment_intents/pi_1/confirm", 200, {"id": "pi_1", "status": "succeeded"},
+         "charged pi_1"),
+        ("stripe", "/v1/payment_intents", 402, {"id": "pi_1", "status": "succeeded"}, ""),
+        ("stripe", "/v1/customers", 200, {"id": "cus_1"}, ""),
+        ("twilio", "/2010-04-01/Accounts/AC1/Messages.json", 201, {"sid": "SM1"}, "texted SM1"),
+        ("twilio", "/2010-04-01/Accounts/AC1/Messages.json", 201, {"sid": "no id, prose"}, ""),
+        ("fintecture", "/pis/v2/connect", 200, {"meta": {"session_id": "5e55"}}, "opened 5e55"),
+        ("generic", "/orders", 200, {"id": "o_1"}, ""),
+    ],
+)  # fmt: skip
+def test_what_a_call_did_is_told_by_its_answer(
+    name: str, path: str, status: int, body: Json, found: str
+) -> None:
+    answer = Answer(status=status, headers={}, body=body)
+    assert effect(load_profiles()[name], method="post", path=path, result=answer) == found
