@@ -6,6 +6,7 @@
     ├── RunKeyConflict       a run key used before for another plan or inputs      exit 3
     ├── UnknownRun           no run of that id                                     exit 2
     ├── NotInDoubt           a step to be resolved about which there is no doubt   exit 2
+    ├── RetryRefused         a run that cannot be retried, or not without force    exit 2
     ├── SettingsRefused      a setting cannot be used                              exit 2
     ├── JournalUnavailable   Redis cannot be reached or refuses                    exit 4
     ├── NoWorker             nobody would drive the run                            exit 4
@@ -97,6 +98,11 @@ class UnknownRun(DurazzoError):
 
 class NotInDoubt(DurazzoError):
     code = "not-in-doubt"
+    exit_code = 2
+
+
+class RetryRefused(DurazzoError):
+    code = "retry-refused"
     exit_code = 2
 
 

@@ -1,10 +1,11 @@
-"""``durazzo cancel``, ``pause`` and ``resume``: each is journaled with who and why."""
+"""``durazzo cancel``, ``pause``, ``resume`` and ``retry``: journaled with who and why."""
 
 from __future__ import annotations
 
 import getpass
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import click
@@ -49,11 +50,28 @@ def resume(run: str, reason: str, as_json: bool) -> None:
     _control(service.resume, run, reason, as_json=as_json)
 
 
-def _control(act: Callable[..., State], name: str, reason: str, *, as_json: bool) -> None:
+@click.command(cls=Command, example="durazzo retry 01k9 --from send-confirmation")
+@_options
+@click.option("--from", "step", metavar="STEP", help="Go on from this step, not the failed one.")
+@click.option("--force", is_flag=True, help="Also when it charges or texts again.")
+def retry(run: str, reason: str, step: str | None, *, force: bool, as_json: bool) -> None:
+    """Let a run that failed or was cancelled go on from the step that failed.
+
+    The step is done anew, in a new visit with a new idempotency key. When that, or a step
+    behind it, has charged or texted before, it is refused unless forced.
+    """
+    act = partial(service.retry, step=step, force=force)
+    _control(act, run, reason, as_json=as_json, ended=False)
+
+
+def _control(
+    act: Callable[..., State], name: str, reason: str, *, as_json: bool, ended: bool = True
+) -> None:
+    """``ended``: whether a run that had ended before stays as it is."""
     with opened() as wiring:
         run, before = _found(wiring.core, name)
         state = act(wiring.core, run, by=who(), reason=reason)
-    if before in _ENDED:
+    if ended and before in _ENDED:
         terminal.say(f"the run had ended before: it stays {before.value}")
     if as_json:
         terminal.put_json({"run": run, "state": state.status.value})

@@ -39,6 +39,10 @@ COMMANDS: Final = {
     "cancel": ("ops.cli.control:cancel", "End a run without what it has not begun."),
     "pause": ("ops.cli.control:pause", "Let a run begin nothing more until it is resumed."),
     "resume": ("ops.cli.control:resume", "Let a paused run go on."),
+    "retry": (
+        "ops.cli.control:retry",
+        "Let a run that failed or was cancelled go on from the step that failed.",
+    ),
     "resolve": (
         "ops.cli.resolve:resolve",
         "Say what became of a step that is unknown, and carry its run on.",

@@ -92,7 +92,7 @@ def apply(state: State, event: Event) -> State:
         case "decided":
             state = apply_changes(state, event.fields["d"], at=event.at)
         case "control":
-            state = _controlled(state, event.fields["k"])
+            state = _controlled(state, event)
         case "settled":
             return replace(state, outbox="")
         case _:
@@ -144,16 +144,30 @@ def outcome_of(fields: Mapping[str, Any]) -> Outcome:
     )
 
 
-def _controlled(state: State, kind: str) -> State:
-    match kind:
+def _controlled(state: State, event: Event) -> State:
+    match event.fields["k"]:
+        case "retry":
+            return _reopened(state, event)
         case "pause":
             return replace(state, paused=True)
         case "resume":
             return replace(state, paused=False, visits=_unsent(state.visits))
         case "cancel":
             return state if state.ending else replace(state, ending="cancelled", code="cancelled")
-        case _:
+        case kind:
             raise ValueError(f"a control of kind {kind!r} is not of this release")
+
+
+def _reopened(state: State, event: Event) -> State:
+    """An end taken back: the run goes on at a step, in a new visit of it."""
+    step, old = event.fields["s"], state.visits.get(event.fields["s"])
+    visit = Visit(number=event.fields["n"], phase=Phase.READY, since=event.at)
+    if old is not None:
+        visit = replace(visit, fence=old.fence, effects=old.effects)
+    going = replace(
+        state, end="", ended=0, ending="", code="", failed_step="", outbox="", paused=False
+    )
+    return _with(going, step, visit)
 
 
 def _unsent(visits: Mapping[str, Visit]) -> dict[str, Visit]:

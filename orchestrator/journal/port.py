@@ -198,6 +198,13 @@ class Journal(Protocol):
         """Journal cancel, pause or resume; None for a run that is finished or unheard of."""
         ...
 
+    def reopen(self, run: str, step: str, seen: int, *, by: str, reason: str) -> int | None:
+        """Take a bad end back and enter ``step`` anew, whose latest visit was ``seen``.
+
+        The number of the new visit; None when the run has moved on, or is unheard of.
+        """
+        ...
+
     def mark_sent(self, ref: Ref, seen: Visit, *, patience_ms: int) -> int | None:
         """Number of the send that the caller may make now; None when the visit has moved on."""
         ...

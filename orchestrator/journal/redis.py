@@ -51,8 +51,8 @@ EFFECT_LIFE: Final = 8 * 24 * 3_600_000
 _NO_LEASE: Final = -1
 
 _SCRIPTS: Final = (
-    "accept", "claim", "begin", "look", "commit", "control", "mark_sent", "postpone", "settle",
-    "tick", "heartbeat", "alive", "now",
+    "accept", "claim", "begin", "look", "commit", "control", "reopen", "mark_sent", "postpone",
+    "settle", "tick", "heartbeat", "alive", "now",
 )  # fmt: skip
 
 
@@ -209,6 +209,16 @@ class RedisJournal:
         keys = [self._keys.run(run), self._keys.log(run), self._keys.due, self._keys.clock]
         (verdict,) = self._call("control", keys, [run, kind, tail])
         return self.read(run) if verdict == b"done" else None
+
+    def reopen(self, run: str, step: str, seen: int, *, by: str, reason: str) -> int | None:
+        tail = (
+            f',"k":"retry","by":{json.dumps(by)},"why":{json.dumps(reason)}'
+            f',"s":{json.dumps(step)},"n":{seen + 1}}}'
+        )
+        state, log, _ = self._run_keys(run)
+        keys = [state, log, self._keys.due, self._keys.clock]
+        _, number = self._call("reopen", keys, [run, step, seen, tail])
+        return int(number) or None
 
     # Keeping time.
 

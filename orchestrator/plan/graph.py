@@ -44,6 +44,17 @@ class Graph:
             frontier.extend(fresh)
         return False
 
+    def behind(self, step: str) -> set[str]:
+        """The steps that can still follow on this one: itself only if it is part of a loop."""
+        found: set[str] = set()
+        frontier = [*self.steps[step].targets()]
+        while frontier:
+            target = frontier.pop()
+            if target not in found:
+                found.add(target)
+                frontier.extend(self.steps[target].targets())
+        return found
+
     @cached_property
     def joins(self) -> tuple[Step, ...]:
         return tuple(step for step in self.plan.steps if step.awaits)

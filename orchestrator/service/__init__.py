@@ -11,10 +11,11 @@ from orchestrator.service.control import cancel, pause, resume
 from orchestrator.service.core import Core
 from orchestrator.service.inspect import Report, Run, StepReport, find, recent, unfinished
 from orchestrator.service.resolve import resolve
+from orchestrator.service.retry import retry
 from orchestrator.service.submit import check_inputs, submit
 from orchestrator.service.validate import Loaded, validate
 
 __all__ = [
     "Core", "Loaded", "Report", "Run", "StepReport", "cancel", "check_inputs", "find", "pause",
-    "recent", "resolve", "resume", "submit", "unfinished", "validate",
+    "recent", "resolve", "resume", "retry", "submit", "unfinished", "validate",
 ]  # fmt: skip

@@ -91,6 +91,11 @@ class CheckedJournal:
         check_fold(self.inner, run)
         return state
 
+    def reopen(self, run: str, step: str, seen: int, *, by: str, reason: str) -> int | None:
+        number = self.inner.reopen(run, step, seen, by=by, reason=reason)
+        check_fold(self.inner, run)
+        return number
+
     def mark_sent(self, ref: Ref, seen: Visit, *, patience_ms: int) -> int | None:
         send = self.inner.mark_sent(ref, seen, patience_ms=patience_ms)
         check_fold(self.inner, ref.run)

@@ -113,6 +113,10 @@ class StoppingJournal:
         found: State | None = self._change("control", run, kind, by=by, reason=reason)
         return found
 
+    def reopen(self, run: str, step: str, seen: int, *, by: str, reason: str) -> int | None:
+        found: int | None = self._change("reopen", run, step, seen, by=by, reason=reason)
+        return found
+
     def mark_sent(self, ref: Ref, seen: Visit, *, patience_ms: int) -> int | None:
         found: int | None = self._change("mark_sent", ref, seen, patience_ms=patience_ms)
         return found
