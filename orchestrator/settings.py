@@ -38,6 +38,9 @@ class Settings:
     allow_live: bool = False
     #: DURAZZO_LIMITS: JSON, "provider/limit" → calls per second, for accounts with other limits.
     limits: Mapping[str, float] = field(default_factory=dict)
+    #: DURAZZO_BARRIER=on: accepted runs, and calls without a key before they are made, are waited
+    #: for until they are on Redis' disk.
+    barrier: bool = False
     #: DURAZZO_SOURCE_HOSTS: comma-separated hosts that source descriptions may be fetched from,
     #: each exactly and by its port: "example.com" is https on port 443, "example.com:8443" another
     #: one. http is for those written with http:// and for localhost, 127.x.x.x and [::1].
@@ -62,6 +65,7 @@ def from_environ(environ: Mapping[str, str] | None = None) -> Settings:
         redis_url=_url(env.get("DURAZZO_REDIS_URL", "")),
         keys=env.get("DURAZZO_KEYS", ""),
         seal=env.get("DURAZZO_SEAL", "") != "off",
+        barrier=env.get("DURAZZO_BARRIER", "") == "on",
         servers=_servers(env.get("DURAZZO_SERVERS", "")),
         limits=_limits(env.get("DURAZZO_LIMITS", "")),
         source_origins=_source_origins(env.get("DURAZZO_SOURCE_HOSTS", "")),

@@ -37,7 +37,9 @@ class Wiring:
 def wire(settings: Settings, app: Celery | None = None) -> Wiring:
     """Raises SettingsRefused for settings that cannot work; connects to nothing yet."""
     app = app or make_app(settings)
-    journal = RedisJournal(connect(settings.redis_url), make_seal(settings))
+    journal = RedisJournal(
+        connect(settings.redis_url), make_seal(settings), barrier=settings.barrier
+    )
     plans = Plans(journal)
     canvas = Canvas(app)
     core = Core(

@@ -297,6 +297,7 @@ class Attempt:
             deadline_ms=held.profile.deadline_ms + LEASE_MARGIN,
             frozen=request.dump() if held.frozen is None else None,
             limits=_limits(held.profile, request),
+            durable=request.key is None and request.method not in held.profile.safe_methods,
         )
         match begun.verdict:
             case Began.LIMITED:

@@ -3,65 +3,169 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import shutil
+import sys
+import textwrap
+from collections.abc import Sequence
+from itertools import islice
+from typing import Any, Final
 
 import click
 
-from ops.cli import terminal, words
+from ops.cli import telling, terminal, timeline, words
 from ops.cli.commands import Command
 from ops.cli.opened import opened
-from ops.cli.results import show_result
+from ops.cli.standing import Standing
 from orchestrator.engine.events import Event
-from orchestrator.engine.state import Phase, State
-from orchestrator.service import Report, StepReport, find, recent
+from orchestrator.engine.state import Phase, State, Status
+from orchestrator.service import Core, Report, Run, StepReport, find, recent
+from orchestrator.service.timeline import timeline as timeline_of
+
+#: Runs that a filter looks at, the latest ones, unless --limit is more.
+LOOKED_AT: Final = 1_000
+_COLOURS: Final = {
+    Status.SUCCEEDED: "green", Status.FAILED: "red", Status.CANCELLED: "red",
+    Status.UNKNOWN: "magenta",
+}  # fmt: skip
 
 
-@click.command(cls=Command, example="durazzo runs --limit 50")
+@click.command(cls=Command, example="durazzo runs --failed --workflow charge-and-sms-confirm")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True)
+@click.option("--failed", is_flag=True, help="Only runs that failed.")
+@click.option("--unknown", is_flag=True, help="Only runs of which nobody knows what was done.")
+@click.option(
+    "--state",
+    "states",
+    type=click.Choice([status.value for status in Status]),
+    multiple=True,
+    help="Only runs in this state; may be given several times.",
+)
+@click.option("--workflow", metavar="NAME", help="Only runs of this workflow.")
 @click.option("--json", "as_json", is_flag=True, help="Print {runs: [{run, workflow, state, …}]}.")
-def runs(limit: int, *, as_json: bool) -> None:
-    """List the latest runs, newest first."""
+def runs(
+    limit: int,
+    *,
+    failed: bool,
+    unknown: bool,
+    states: Sequence[str],
+    workflow: str | None,
+    as_json: bool,
+) -> None:
+    """List the latest runs, newest first.
+
+    A filter looks at the latest 1000 runs, or at --limit of them if that is more.
+    """
+    wanted = {*states, *(["failed"] if failed else []), *(["unknown"] if unknown else [])}
+    filtered = bool(wanted or workflow)
     with opened() as wiring:
         now = wiring.core.journal.now()
-        rows = [_row(run, state, now) for run, state in recent(wiring.core, limit)]
+        looked_at = recent(wiring.core, max(limit, LOOKED_AT) if filtered else limit)
+    fitting = (
+        _row(run, state, now)
+        for run, state in looked_at
+        if (not wanted or state.status in wanted) and workflow in {None, state.name}
+    )
+    rows = list(islice(fitting, limit))
     if as_json:
-        terminal.put_json({"runs": rows})
+        terminal.put_json({"runs": rows} | ({"looked_at": len(looked_at)} if filtered else {}))
         return
+    _list(rows, "no such runs" if looked_at else "no runs yet")
+    if filtered and looked_at:
+        oldest = telling.age(now - looked_at[-1][1].accepted)
+        terminal.say(f"(of the latest {len(looked_at)} runs, the oldest accepted {oldest} ago)")
+
+
+def _list(rows: Sequence[dict[str, Any]], none: str) -> None:
     if not rows:
-        terminal.say("no runs yet")
+        terminal.say(none)
         return
     head = ("run", "workflow", "state", "code", "step", "age")
-    shown = ({**row, "age": terminal.span(row["age"] * 1000)} for row in rows)
+    shown = ({**row, "age": telling.age(row["age"] * 1000)} for row in rows)
     terminal.table([h.upper() for h in head], ([str(row[h]) for h in head] for row in shown))
 
 
-@click.command(cls=Command, example="durazzo show 01k9 --events")
+@click.command(cls=Command, example="durazzo show 01k9")
 @click.argument("run", shell_complete=words.runs)
 @click.option("--outputs", is_flag=True, help="With the values of the workflow's outputs.")
 @click.option("--reveal", is_flag=True, help="With outputs that are secrets, too.")
 @click.option("--events", is_flag=True, help="With all that the journal holds of it.")
-@click.option("--json", "as_json", is_flag=True, help="As `durazzo run --json` prints it.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="As `durazzo run --json` prints it, with `timeline`."
+)
 def show(run: str, *, outputs: bool, reveal: bool, events: bool, as_json: bool) -> None:
-    """Show one run: its steps, and what failed. RUN is an id, the beginning of one, or `last`."""
+    """Show one run: its steps, and what failed. RUN is an id, the beginning of one, or `last`.
+
+    Where it stands, what to do about it, and what happened in order of time: calls and what came
+    back, waits and why, who decided what. Ids and codes only. Times count from when the run was
+    accepted; UTC.
+    """
     with opened() as wiring:
         found = find(wiring.core, run)
-        report = found.report()
-        history = found.history() if events else []
-        key = found.key()
+        history = found.history()
+        standing = _standing(wiring.core, found, history)
     if as_json:
+        report = standing.report
         shown: dict[str, Any] = report.as_json(reveal=reveal)
         shown |= {} if outputs or reveal else {"outputs": {}}
-        shown |= {"key": key} if key is not None else {}
+        shown |= {"key": standing.key} if standing.key is not None else {}
+        shown |= {"timeline": [entry.as_json() for entry in standing.entries]}
         shown |= {"events": [_event(event) for event in history]} if events else {}
         terminal.put_json(shown)
         return
-    show_result(report, outputs=outputs or reveal, reveal=reveal)
-    if key is not None:
-        terminal.out(f"  run key {terminal.plain(key)}")
-    _steps(report)
+    _show_head(standing)
+    if outputs or reveal:
+        _outputs(standing.report, reveal=reveal)
+    _show_timeline(standing)
+    if events:
+        _steps(standing.report)
+        _events(history, standing.report.accepted)
+
+
+def _standing(core: Core, run: Run, history: Sequence[Event]) -> Standing:
+    state = run.state()
+    plan = core.plans.graph(state.plan).plan
+    return Standing(
+        report=run.report(),
+        state=state,
+        plan=plan,
+        entries=timeline_of(history, plan),
+        now=core.journal.now(),
+        key=run.key(),
+    )
+
+
+def _show_head(standing: Standing) -> None:
+    state, *rest = standing.head()
+    word, separator, text = state.partition(" ")
+    terminal.out(f"{click.style(word, fg=_COLOURS.get(standing.state.status))}{separator}{text}")
+    for line in (*rest, *(f"  {line}" for line in standing.advice())):
+        for part in textwrap.wrap(line, _width(), subsequent_indent="  ", break_on_hyphens=False):
+            terminal.out(part)
+
+
+def _show_timeline(standing: Standing) -> None:
+    marks = telling.marks(terminal.symbols(sys.stdout))
+    rows = [*timeline.rows(standing.entries, marks), *standing.rows(marks)]
+    accepted = standing.report.accepted
+    terminal.out()
+    for line in timeline.lines(rows, accepted=accepted, marks=marks, width=_width()):
+        terminal.out(line)
+
+
+def _width() -> int:
+    return min(shutil.get_terminal_size((timeline.WIDTH, 24)).columns, timeline.WIDTH)
+
+
+def _outputs(report: Report, *, reveal: bool) -> None:
+    width = max((len(name) for name in report.outputs), default=0)
+    for name, value in report.shown_outputs(reveal=reveal).items():
+        terminal.out(f"  {terminal.plain(name).ljust(width)}  {terminal.value(value)}")
+
+
+def _events(history: Sequence[Event], accepted: int) -> None:
     for event in history:
-        after = terminal.span(event.at - report.accepted)
-        fields = terminal.plain(json.dumps(dict(event.fields), ensure_ascii=False))
+        after = telling.elapsed(event.at - accepted)
+        fields = telling.safe(json.dumps(dict(event.fields), ensure_ascii=False))
         terminal.out(f"  +{after:>7}  {event.kind:<9} {fields}")
 
 

@@ -168,8 +168,13 @@ class Journal(Protocol):
         deadline_ms: int,
         frozen: bytes | None,
         limits: Sequence[Limit],
+        durable: bool = False,
     ) -> Begun:
-        """A call may be made now: token taken, request frozen, attempt counted, in one script."""
+        """A call may be made now: token taken, request frozen, attempt counted, in one script.
+
+        ``durable``: nothing but this record keeps the call from being made twice; a journal with a
+        barrier answers once it is on disk.
+        """
         ...
 
     def look(self, ref: Ref, fence: int, *, deadline_ms: int, limits: Sequence[Limit]) -> Begun:

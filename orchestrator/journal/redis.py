@@ -47,6 +47,9 @@ TICK_HOLD: Final = 5_000
 #: Whose a provider's effect is is known for longer than anything is looked up. ms.
 EFFECT_LIFE: Final = 8 * 24 * 3_600_000
 
+#: How long a write may take to the disk. Under appendfsync everysec it takes up to a second. ms.
+BARRIER: Final = 5_000
+
 #: In place of a fence, see commit.lua.
 _NO_LEASE: Final = -1
 
@@ -57,8 +60,12 @@ _SCRIPTS: Final = (
 
 
 class RedisJournal:
-    def __init__(self, client: redis.Redis, seal: Seal, keys: Keys | None = None) -> None:
+    def __init__(
+        self, client: redis.Redis, seal: Seal, keys: Keys | None = None, *, barrier: bool = False
+    ) -> None:
+        """``barrier``: what must not be lost is on disk before anything follows from it."""
         self._client = client
+        self._barrier = barrier
         self._seal = seal
         self._keys = keys or Keys()
         self._scripts = {name: client.register_script(_source(name)) for name in _SCRIPTS}
@@ -92,7 +99,7 @@ class RedisJournal:
         reads = new.reads if with_plan else {}
         rows = [word for step, fields in reads.items() for word in (step, " ".join(fields))]
         inputs = self._seal.seal(_dumps(new.inputs), f"{new.run}:inputs")
-        return self._call("accept", keys, [
+        return self._call("accept", keys, durable=True, args=[
             new.run, new.digest, plan, new.name, new.lane, RESEND_AFTER, inputs,
             fingerprint, key_value, len(reads), *rows, len(new.starts), *new.starts,
         ])  # fmt: skip
@@ -133,6 +140,7 @@ class RedisJournal:
         deadline_ms: int,
         frozen: bytes | None,
         limits: Sequence[Limit],
+        durable: bool = False,
     ) -> Begun:
         k = self._keys
         place = f"{ref.run}:q:{ref.step}"
@@ -142,6 +150,7 @@ class RedisJournal:
             "begin",
             [*self._run_keys(ref.run), k.due, k.clock, *(k.limit(x.scope) for x in limits)],
             [ref.run, ref.step, ref.visit, fence, deadline_ms, LEASE_CHECK, sealed, *rates],
+            durable=durable,
         )
         return Begun(
             verdict=Began(verdict.decode()), now=now, attempt=attempt, first=first, until=until
@@ -302,9 +311,20 @@ class RedisJournal:
     def _run_keys(self, run: str) -> list[str]:
         return [self._keys.run(run), self._keys.log(run), self._keys.data(run)]
 
-    def _call(self, name: str, keys: list[str], args: list[Any]) -> Any:
+    def _call(self, name: str, keys: list[str], args: list[Any], *, durable: bool = False) -> Any:
         with _guarded():
-            return self._scripts[name](keys=keys, args=args)
+            if not (durable and self._barrier):
+                return self._scripts[name](keys=keys, args=args)
+            # One connection: the server waits for the writes of this one only.
+            with self._client.pipeline(transaction=False) as pipeline:
+                self._scripts[name](keys=keys, args=args, client=pipeline)
+                pipeline.execute_command("WAITAOF", 1, 0, BARRIER)  # type: ignore[no-untyped-call]
+                reply, (synced, _) = pipeline.execute()
+        if not synced:
+            raise JournalUnavailable(
+                f"Redis did not have it on disk within {BARRIER} ms; it may or may not be kept"
+            )
+        return reply
 
     def _value(self, run: str, field: str) -> Any:
         with _guarded():
@@ -339,6 +359,12 @@ def _guarded() -> Iterator[None]:
         raise JournalUnavailable(f"Redis cannot be reached ({type(error).__name__})") from error
     except (redis.ReadOnlyError, redis.OutOfMemoryError, redis.BusyLoadingError) as error:
         raise JournalUnavailable(f"Redis refuses writes ({type(error).__name__})") from error
+    except redis.ResponseError as error:
+        if "WAITAOF" not in str(error):
+            raise
+        raise JournalUnavailable(
+            "DURAZZO_BARRIER needs a server that has WAITAOF (Redis 7.2, Valkey) and appendonly yes"
+        ) from error
 
 
 def _may_be_needed(visit: Visit) -> bool:

@@ -24,7 +24,7 @@ def test_the_published_seed_charges_and_texts_once(durazzo: Shell) -> None:
     assert done.code == 0, done.err
     found = done.json
     assert set(found) == {
-        "run", "workflow", "state", "outputs", "steps", "error", "diagnostics",
+        "run", "workflow", "state", "outputs", "steps", "effects", "error", "diagnostics",
     }  # fmt: skip
     assert found["workflow"] == "charge-and-sms-confirm"
     assert found["state"] == "succeeded"

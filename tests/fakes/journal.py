@@ -59,8 +59,11 @@ class CheckedJournal:
         deadline_ms: int,
         frozen: bytes | None,
         limits: Sequence[Limit],
+        durable: bool = False,
     ) -> Begun:
-        begun = self.inner.begin(ref, fence, deadline_ms=deadline_ms, frozen=frozen, limits=limits)
+        begun = self.inner.begin(
+            ref, fence, deadline_ms=deadline_ms, frozen=frozen, limits=limits, durable=durable
+        )
         check_fold(self.inner, ref.run)
         return begun
 

@@ -85,9 +85,16 @@ class StoppingJournal:
         deadline_ms: int,
         frozen: bytes | None,
         limits: Sequence[Limit],
+        durable: bool = False,
     ) -> Begun:
         found: Begun = self._change(
-            "begin", ref, fence, deadline_ms=deadline_ms, frozen=frozen, limits=limits
+            "begin",
+            ref,
+            fence,
+            deadline_ms=deadline_ms,
+            frozen=frozen,
+            limits=limits,
+            durable=durable,
         )
         return found
 
