@@ -43,7 +43,7 @@ from orchestrator.policy.outcomes import Kind, Verdict, classify, effect
 from orchestrator.policy.outcomes import Result as Reply
 from orchestrator.policy.profiles import GENERIC, Profile
 from orchestrator.policy.retry import delay_ms
-from workers.credentials import Credentials
+from workers.credentials import Credentials, Whose, whose
 from workers.http import Caller, rewrite
 from workers.judge import Judgement, judge
 from workers.look_up import Question, effect_of, question, read, subject_of
@@ -343,10 +343,16 @@ class Attempt:
             result=reply,
             now_ms=self._clock.unix_ms(),
         )
+        owner = whose(request, held.profile)
+        if verdict.kind is Kind.OPERATOR and owner is Whose.RUN:
+            # The run brought its own credential: nobody is to wait for it.
+            verdict = replace(verdict, kind=Kind.FINAL)
         judgement = judge(held.step, held.context, request, reply, verdict)
         outcome = judgement.outcome
+        pause = None
         if outcome.result is Result.OPERATOR:
             outcome = replace(outcome, delay=OPERATOR_PAUSE)
+            pause = _pause(held.profile) if owner is Whose.HOUSE else None
         elif outcome.result in {Result.TRANSIENT, Result.UNKNOWN}:
             delay = self._delay(held, request, held.visit.attempts, verdict)
             outcome = replace(outcome, delay=delay)
@@ -361,7 +367,8 @@ class Attempt:
         owned = ""
         if outcome.result is Result.SUCCEEDED:
             owned = effect_of(held.profile, request, reply)
-        return replace(judgement, outcome=replace(outcome, effect=done), effect=owned)
+        outcome = replace(outcome, effect=done)
+        return replace(judgement, outcome=outcome, effect=owned, pause=pause)
 
     def _delay(self, held: Held, request: FrozenRequest, attempts: int, verdict: Verdict) -> int:
         """Milliseconds to the next send of these bytes, -1 for none."""
@@ -407,7 +414,7 @@ class Attempt:
             event=event,
             visit=landed.visits[ref.step],
             outputs=judgement.outputs if judgement else None,
-            pause=_pause(held.profile, outcome),
+            pause=judgement.pause if judgement else None,
             effect=adopting or (judgement.effect if judgement else ""),
             adopted=bool(adopting),
         )
@@ -461,11 +468,9 @@ def _limits(profile: Profile, request: FrozenRequest) -> list[Limit]:
     ]
 
 
-def _pause(profile: Profile, outcome: Outcome) -> tuple[str, int] | None:
-    """When the provider itself refused the account. A secret missing here is one run's trouble."""
-    if outcome.result is not Result.OPERATOR or not outcome.status or not profile.limits:
-        return None
-    return f"{profile.name}/{profile.limits[0].name}", outcome.delay
+def _pause(profile: Profile) -> tuple[str, int] | None:
+    """The provider refused the account that all of its calls use: nobody calls it for a while."""
+    return (f"{profile.name}/{profile.limits[0].name}", OPERATOR_PAUSE) if profile.limits else None
 
 
 def _log(held: Held, outcome: Outcome, committed: Committed, now: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Callable, Mapping, Sequence
+from enum import Enum
 from pathlib import Path
 from typing import Final, assert_never
 from urllib.parse import urlsplit
@@ -110,6 +111,29 @@ class Credentials:
                 f"the header {name} carries a live key, which moves real money: "
                 "set DURAZZO_ALLOW_LIVE=1 if that is meant"
             )
+
+
+class Whose(Enum):
+    """Whose credential a request carries: whose trouble it is when it is refused."""
+
+    #: The house's: the profile's own, at the published server. It pauses the provider.
+    HOUSE = "house"
+    #: A secret that only this document names, or another server: nobody else's calls.
+    DOCUMENT = "document"
+    #: Part of the run's values: the run fails by it.
+    RUN = "run"
+
+
+def whose(request: FrozenRequest, profile: Profile) -> Whose:
+    credential = profile.credential
+    written = None if credential is None else request.header(_header_of(credential))
+    if written is None:
+        return Whose.DOCUMENT if request.via else Whose.HOUSE
+    named = {part.name for part in written if isinstance(part, Secret)}
+    if not named:
+        return Whose.RUN
+    own = {credential.secret} if isinstance(credential, Bearer | ApiKey) else set()
+    return Whose.HOUSE if named == own and not request.via else Whose.DOCUMENT
 
 
 def secrets_of(call: HttpCall, profile: Profile) -> tuple[str, ...]:

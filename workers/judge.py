@@ -32,6 +32,8 @@ class Judgement:
     outputs: Mapping[str, Json] | None = None
     #: As ``Settlement.effect``.
     effect: str = ""
+    #: As ``Settlement.pause``.
+    pause: tuple[str, int] | None = None
 
 
 def judge(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 from orchestrator.canvas.messages import TaskId
@@ -35,6 +36,8 @@ from orchestrator.journal.seal import NoSeal
 from orchestrator.plan import codec
 from orchestrator.plan.graph import Graph
 from orchestrator.plan.model import Plan
+from orchestrator.service.core import Core
+from orchestrator.service.retry import retry
 from orchestrator.wiring import load_profiles
 from tests.fakes.actors import Actor, Fate, current, pause
 from tests.fakes.clock import ManualClock, SeededEntropy
@@ -305,6 +308,23 @@ class World:
 
         self._start(Actor(worker.name, work), fate, passes)
 
+    def retry(self, run: str, fate: Fate = "end", passes: int = 0) -> None:
+        """As ``durazzo retry RUN`` does: refused where something would be done again."""
+        worker = self.workers[0]
+        core = Core(
+            journal=self.journal,
+            plans=worker.driver._plans,
+            driver=worker.driver,
+            profiles=load_profiles(),
+            clock=self.clock,
+            entropy=self.entropy,
+        )
+
+        def work() -> None:
+            retry(core, run, by="ops")
+
+        self._start(Actor(worker.name, partial(_edge, work)), fate, passes)
+
     # What the broker and the processes do.
 
     def deliver(
@@ -459,7 +479,9 @@ class World:
         """After a pause, and after a cancel for good, no call is begun."""
         halted = ended = False
         for event in self.raw.history(run):
-            if event.kind == "control":
+            if event.kind == "control" and event.fields["k"] == "retry":
+                halted = ended = False
+            elif event.kind == "control":
                 halted = event.fields["k"] == "pause" or (halted and event.fields["k"] == "cancel")
                 ended = ended or event.fields["k"] == "cancel"
             assert event.kind != "begun" or not (halted or ended), "begun though halted"

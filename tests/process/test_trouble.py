@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -166,3 +167,20 @@ def test_a_finished_run_leaves_a_celery_result_under_its_id(at_home: House) -> N
     with pytest.raises(Exception, match="card_declined"):
         app.AsyncResult(bad.id).get(timeout=20)
     assert app.AsyncResult(bad.id).state == "FAILURE"
+
+
+def test_a_runs_own_wrong_key_fails_that_run_and_stops_nobody_else(
+    at_home: House, tmp_path: Path
+) -> None:
+    """A key that comes with the run's values is not the house's account."""
+    at_home.worker()
+    edited = tmp_path / CHARGE_AND_TEXT.name
+    key = "{name: Authorization, in: header, value: 'Bearer {$inputs.currency}'}"
+    own = f"        parameters: [{key}]\n"
+    marker = "        requestBody:\n"
+    edited.write_text(CHARGE_AND_TEXT.read_text().replace(marker, own + marker, 1))
+    wrong = at_home.submit(plan_of(edited), at_home.charge_inputs(currency="sk_test_typo"))
+    assert wrong.wait(20) == "failed"
+    right = charge_and_text(at_home)
+    assert right.wait(20) == "succeeded"
+    assert not any(event.kind == "limited" for event in right.history())

@@ -9,7 +9,7 @@ import yaml
 from orchestrator.errors import CredentialMissing, RenderFailed
 from orchestrator.expressions.nodes import Secret
 from orchestrator.policy.profiles import Profile, parse
-from workers.credentials import Credentials, LiveKeyRefused
+from workers.credentials import Credentials, LiveKeyRefused, Whose, whose
 from workers.render import FrozenRequest, HeaderParts
 
 SPECS = Path(__file__).parents[3] / "specs" / "providers"
@@ -161,3 +161,20 @@ def test_logs_learn_a_secret_before_it_is_used() -> None:
     found = Credentials(ENVIRON, learn=learned.append)
     found.authorize(request(), replace(profile("twilio"), hosts=("api.stripe.com",)))
     assert learned == ["AC1", "token", "QUMxOnRva2Vu"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "via", "owner"),
+    [
+        ((), "", Whose.HOUSE),
+        ((("Authorization", ("Bearer ", Secret("STRIPE_SECRET_KEY"))),), "", Whose.HOUSE),
+        ((("authorization", ("Bearer ", Secret("OTHER_KEY"))),), "", Whose.DOCUMENT),
+        ((("Authorization", ("Bearer sk_test_typo",)),), "", Whose.RUN),
+        ((), "http://elsewhere.example/v1", Whose.DOCUMENT),
+        ((("Authorization", (Secret("STRIPE_SECRET_KEY"),)),), "http://x", Whose.DOCUMENT),
+    ],
+)  # fmt: skip
+def test_whose_trouble_a_refused_credential_is(
+    headers: tuple[tuple[str, HeaderParts], ...], via: str, owner: Whose
+) -> None:
+    assert whose(replace(request(*headers), via=via), profile("stripe")) is owner
