@@ -14,7 +14,7 @@ from ops.cli import terminal, words
 from ops.cli.commands import Command
 from ops.cli.opened import opened
 from orchestrator import service
-from orchestrator.engine.state import State, Status
+from orchestrator.engine.state import Phase, State, Status
 from orchestrator.service import Core
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -85,6 +85,9 @@ def _found(core: Core, name: str) -> tuple[str, Status]:
 
 
 def said(state: State) -> str:
+    if state.ending and not state.end and state.status is Status.UNKNOWN:
+        doubts = [step for step, visit in state.visits.items() if visit.phase is Phase.UNKNOWN]
+        return f"unknown, to be {state.ending} once it is known what became of {', '.join(doubts)}"
     if state.ending and not state.end:
         return f"{state.status.value}, to be {state.ending} once what is under way has landed"
     return state.status.value
