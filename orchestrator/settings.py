@@ -8,11 +8,31 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from orchestrator.errors import SettingsRefused
 
 DEFAULT_LANE = "default"
+#: Every setting's name; the last line's are for who develops durazzo.
+NAMES = frozenset({
+    "DURAZZO_ALLOW_LIVE", "DURAZZO_BARRIER", "DURAZZO_HEARTBEAT", "DURAZZO_HOME", "DURAZZO_KEYS",
+    "DURAZZO_LIMITS", "DURAZZO_REDIS_URL", "DURAZZO_SEAL", "DURAZZO_SECRETS_DIR",
+    "DURAZZO_SERVERS", "DURAZZO_SOURCE_HOSTS", "DURAZZO_DEBUG",
+    "DURAZZO_CHAOS_BREAK", "DURAZZO_PUBLISHED_OPENAPI", "DURAZZO_REWRITE_GOLDEN",
+})  # fmt: skip
+#: Calls per second. A rate of nearly none would hold every call back for ever, in Redis, also
+#: after it was corrected.
+_SLOWEST, _FASTEST = 0.001, 1_000_000
+#: What the Redis clients of durazzo and of Celery both take behind a ``?``.
+_URL_OPTIONS = frozenset({
+    "db", "ssl_ca_certs", "ssl_ca_path", "ssl_cert_reqs", "ssl_certfile", "ssl_check_hostname",
+    "ssl_keyfile", "virtual_host",
+})  # fmt: skip
+_CERT_REQS = frozenset({
+    f"{prefix}{word}" for word in ("none", "optional", "required") for prefix in ("", "cert_")
+})
+_DATABASE = re.compile(r"[0-9]{0,5}")
 _SHORTEST_S = 0.5
 _LONGEST_S = 3_600
 _LAST_PORT = 65_535
@@ -21,6 +41,10 @@ _SOURCE_HOST = re.compile(
     r"(?:(?P<scheme>https?)://)?(?P<host>[a-z0-9_](?:[a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\])"
     r"(?::(?P<port>[0-9]{1,5}))?"
 )
+_EXAMPLES = {
+    "DURAZZO_SERVERS": '{"https://api.stripe.com": "http://…"}',
+    "DURAZZO_LIMITS": '{"stripe/account": 25}',
+}
 _LOOPBACK = re.compile(r"localhost|127(\.[0-9]{1,3}){3}|\[::1\]")
 
 
@@ -77,47 +101,89 @@ def from_environ(environ: Mapping[str, str] | None = None) -> Settings:
     )
 
 
+def unknown(environ: Mapping[str, str]) -> list[str]:
+    """Names that begin as settings do and are none: misspelt, they silently change nothing."""
+    return sorted(name for name in environ if name.startswith("DURAZZO_") and name not in NAMES)
+
+
 def _url(text: str) -> str:
     if text and not text.startswith(("redis://", "rediss://", "unix://")):
         raise SettingsRefused("DURAZZO_REDIS_URL must begin with redis://, rediss:// or unix://")
     try:
-        # A port that is none is found only when it is asked for.
-        _ = urlsplit(text).port
+        usable = not text or _usable(text)
     except ValueError:
+        usable = False
+    if not usable:
         raise SettingsRefused(
-            "DURAZZO_REDIS_URL cannot be used: write it as redis://host:6379/0"
-        ) from None
+            "DURAZZO_REDIS_URL cannot be used: write it as redis://host:6379/0, where 0 is the"
+            f" number of a database, or as unix:///path; of options there are"
+            f" {', '.join(sorted(_URL_OPTIONS))}"
+        )
     return text
 
 
-def _servers(text: str) -> dict[str, str]:
-    if not text:
-        return {}
-    try:
-        found = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise SettingsRefused(f"DURAZZO_SERVERS is not JSON: {error}") from None
-    if not isinstance(found, dict) or not all(
-        isinstance(url, str) and url.startswith(("http://", "https://")) for url in found.values()
-    ):
-        raise SettingsRefused(
-            'DURAZZO_SERVERS must be a JSON object, e.g. {"https://api.stripe.com": "http://…"}'
-        )
-    return found
+def _usable(url: str) -> bool:
+    """Raises ValueError as well: what is wrong is found only when it is asked for."""
+    parts = urlsplit(url)
+    options = parse_qs(parts.query, keep_blank_values=True)
+    where = parts.path if parts.scheme == "unix" else str(parts.port or _LAST_PORT)
+    (parts.hostname or "").encode("idna")
+    path = "" if parts.scheme == "unix" else parts.path.removeprefix("/")
+    numbers = [path, *options.get("db", []), *options.get("virtual_host", [])]
+    return (
+        url.isprintable()
+        and bool(where)
+        and options.keys() <= _URL_OPTIONS
+        and all(_DATABASE.fullmatch(number) for number in numbers)
+        and {word.lower() for word in options.get("ssl_cert_reqs", [])} <= _CERT_REQS
+    )
 
 
-def _limits(text: str) -> dict[str, float]:
+def _object(name: str, text: str) -> dict[str, Any]:
     try:
         found = json.loads(text or "{}")
     except json.JSONDecodeError as error:
-        raise SettingsRefused(f"DURAZZO_LIMITS is not JSON: {error}") from None
-    if not isinstance(found, dict) or not all(
-        isinstance(rate, int | float) and rate > 0 for rate in found.values()
-    ):
+        raise SettingsRefused(f"{name} is not JSON: {error}") from None
+    except (ValueError, RecursionError):
+        raise SettingsRefused(f"{name} is not JSON: a value is too large") from None
+    if not isinstance(found, dict):
+        raise SettingsRefused(f"{name} must be a JSON object, e.g. {_EXAMPLES[name]}")
+    return found
+
+
+def _servers(text: str) -> dict[str, str]:
+    found = _object("DURAZZO_SERVERS", text)
+    if not all(_http(url) and _http(instead) for url, instead in found.items()):
         raise SettingsRefused(
-            'DURAZZO_LIMITS must be a JSON object of calls per second, e.g. {"stripe/account": 25}'
+            "DURAZZO_SERVERS must be a JSON object of http or https URLs, e.g."
+            f" {_EXAMPLES['DURAZZO_SERVERS']}"
         )
     return found
+
+
+def _http(url: object) -> bool:
+    if not isinstance(url, str) or not url.startswith(("http://", "https://")):
+        return False
+    try:
+        parts = urlsplit(url)
+        return url.isprintable() and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        return False
+
+
+def _limits(text: str) -> dict[str, float]:
+    found = _object("DURAZZO_LIMITS", text)
+    if not all(_rate(rate) for rate in found.values()):
+        raise SettingsRefused(
+            f"DURAZZO_LIMITS must be a JSON object of calls per second, from {_SLOWEST:g} to"
+            f" {_FASTEST}, e.g. {_EXAMPLES['DURAZZO_LIMITS']}"
+        )
+    return found
+
+
+def _rate(rate: object) -> bool:
+    number = isinstance(rate, int | float) and not isinstance(rate, bool)
+    return number and _SLOWEST <= rate <= _FASTEST  # type: ignore[operator]
 
 
 def _source_origins(text: str) -> frozenset[str]:
@@ -144,10 +210,14 @@ def _origins(entry: str) -> list[str]:
 def _home(env: Mapping[str, str]) -> Path:
     if home := env.get("DURAZZO_HOME"):
         return Path(home)
-    data = env.get("XDG_DATA_HOME") or str(
-        Path(env.get("HOME") or "~").expanduser() / ".local/share"
-    )
-    return Path(data) / "durazzo"
+    if data := env.get("XDG_DATA_HOME"):
+        return Path(data) / "durazzo"
+    try:
+        return Path(env.get("HOME") or "~").expanduser() / ".local/share/durazzo"
+    except RuntimeError:
+        raise SettingsRefused(
+            "no home folder is known: set DURAZZO_HOME to a folder that you may write to"
+        ) from None
 
 
 def _seconds(name: str, text: str, default_ms: int) -> int:

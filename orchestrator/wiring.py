@@ -7,23 +7,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
+from typing import Final
 
 import redis
 import yaml
 from celery import Celery
-from redis.backoff import ExponentialBackoff
+from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.retry import Retry
 
 from orchestrator.canvas.app import make_app
 from orchestrator.canvas.canvas import Canvas
 from orchestrator.clock import SystemClock, SystemEntropy
 from orchestrator.driver import Driver, Plans
-from orchestrator.errors import SettingsRefused
+from orchestrator.errors import JournalUnavailable, SettingsRefused
+from orchestrator.journal.durability import answering
 from orchestrator.journal.redis import RedisJournal
 from orchestrator.journal.seal import AesSeal, NoSeal, Seal, keyring
 from orchestrator.policy.profiles import Profile, check, parse
 from orchestrator.service.core import Core
 from orchestrator.settings import Settings
+
+#: For each of connecting, TLS and the first answer. s.
+_REACH: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +56,26 @@ def wire(settings: Settings, app: Celery | None = None) -> Wiring:
         entropy=SystemEntropy(),
     )
     return Wiring(settings=settings, core=core, canvas=canvas, app=app)
+
+
+def reach(url: str) -> None:
+    """One try within seconds, TLS and login with it: a command's first.
+
+    Raises JournalUnavailable, and says why, where ``connect``'s clients would try for long.
+    """
+    client = redis.Redis.from_url(
+        url, socket_timeout=_REACH, socket_connect_timeout=_REACH, retry=Retry(NoBackoff(), 0)
+    )  # fmt: skip
+    try:
+        with answering():
+            answers = client.ping()  # type: ignore[no-untyped-call,unused-ignore]
+    except (AttributeError, TypeError, ValueError):
+        # The client trusts that it is Redis who speaks.
+        answers = False
+    finally:
+        client.close()
+    if not answers:
+        raise JournalUnavailable("Redis cannot be used: what answers there is something else")
 
 
 def connect(url: str) -> redis.Redis:

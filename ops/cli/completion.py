@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
+from ops.cli import terminal
 from ops.cli.commands import Command
 
 #: As ``ops.cli.main`` calls itself, and as click then looks for the shell's question.
@@ -29,4 +30,4 @@ def completion(ctx: click.Context, shell: str) -> None:
     """  # noqa: D301  the \\b is click's: what follows is not wrapped
     kind = get_completion_class(shell)
     assert kind is not None  # noqa: S101  click has these three
-    click.echo(kind(ctx.find_root().command, {}, _NAME, _ASKS).source())
+    terminal.out(kind(ctx.find_root().command, {}, _NAME, _ASKS).source())

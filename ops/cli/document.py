@@ -89,6 +89,13 @@ def lane_name(_ctx: click.Context, _param: click.Parameter, given: Any) -> Any:
     return given
 
 
+def _run_key(_ctx: click.Context, _param: click.Parameter, given: str | None) -> str | None:
+    """An unset shell variable would be every order's key."""
+    if given is not None and not given.strip():
+        raise click.BadParameter("a run key is not empty; leave the option out for none")
+    return given
+
+
 def document_options(command: _Command) -> _Command:
     """FILE and how it is to be read, given to the command as ``reading``."""
 
@@ -219,6 +226,7 @@ _ORDER: Final = (
     click.option(
         "--key",
         metavar="RUNKEY",
+        callback=_run_key,
         help="Run at most once under this key, however often it is submitted.",
     ),
     click.option(

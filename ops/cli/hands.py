@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from ops.cli import terminal
+from ops.embedded import writable
 from orchestrator.clock import Clock
 from orchestrator.errors import NoWorker
 from orchestrator.journal.port import Journal
@@ -128,9 +129,10 @@ def require_worker(core: Core) -> None:
 
 @contextmanager
 def _log(path: Path) -> Iterator[int]:
-    if path.exists() and path.stat().st_size > _LOG_SIZE:
-        path.replace(path.with_suffix(".log.1"))
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    with writable(path.parent):
+        if path.exists() and path.stat().st_size > _LOG_SIZE:
+            path.replace(path.with_suffix(".log.1"))
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         yield file
     finally:

@@ -55,6 +55,8 @@ def read(document: str) -> dict[str, Json]:
 
 def _text(document: str) -> str:
     if document == "-":
+        if sys.stdin is None:
+            raise InputsRefused(["--inputs -: there is no standard input"])
         data = sys.stdin.buffer.read(MAX_FILE + 1)
     elif document.startswith("@"):
         data = _file(Path(document[1:]))

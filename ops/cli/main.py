@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Final, NoReturn
 from urllib.parse import urlsplit
@@ -15,12 +17,17 @@ import click
 from ops.cli import terminal
 from ops.cli.commands import LazyGroup
 from orchestrator.errors import DocumentRefused, DurazzoError, InputsRefused, JournalUnavailable
+from orchestrator.settings import NAMES, unknown
 
 DETACHED: Final = 130
 #: sysexits.h, EX_SOFTWARE: a bug of durazzo's own.
 BUG: Final = 70
 #: As a shell says it of a process that SIGPIPE ended.
 PIPE_CLOSED: Final = 141
+#: Commands whose stderr is a log, or read by a shell.
+_QUIET: Final = frozenset({"worker", "timekeeper", "completion"})
+#: Of names that begin alike.
+_CLOSE: Final = 0.8
 
 COMMANDS: Final = {
     "run": ("ops.cli.run:run", "Run a workflow and wait for its end."),
@@ -90,24 +97,57 @@ def main() -> NoReturn:
 def invoke(arguments: Sequence[str]) -> int:
     """The exit code of a command line; nothing is raised."""
     terminal.prepare()
+    _warn(arguments)
     debug = os.environ.get("DURAZZO_DEBUG") == "1"
     try:
         returned = cli.main(list(arguments), prog_name="durazzo", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        with terminal.beside():
+            error.show()
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         terminal.say("interrupted")
         return DETACHED
-    except BrokenPipeError:
-        # The reader went away: nobody is left to be told, not even by the flush at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return PIPE_CLOSED
+    except SystemExit:
+        # click's own end for a pipe that was closed while it wrote its help.
+        return _lost(terminal.OutputLost(errno.EPIPE))
     except Exception as error:  # noqa: BLE001  the edge: whatever it is becomes a line and a code
         if debug:
-            traceback.print_exc()
-        return _explain(error) if isinstance(error, DurazzoError) else _bug(error, debug=debug)
+            with terminal.beside():
+                traceback.print_exc()
+        return _told(error, debug=debug)
     return returned if isinstance(returned, int) else 0
+
+
+def _warn(arguments: Sequence[str]) -> None:
+    """Of settings that are none. Not in a worker's log, and not while a shell completes a word."""
+    if "_DURAZZO_COMPLETE" in os.environ or set(arguments[:1]) & _QUIET:
+        return
+    for name in unknown(os.environ):
+        close = get_close_matches(name, NAMES, n=1, cutoff=_CLOSE)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        terminal.say(terminal.plain(f"warning: {name} is no setting of durazzo's{hint}"))
+
+
+def _told(error: Exception, *, debug: bool) -> int:
+    match error:
+        case terminal.OutputLost():
+            return _lost(error)
+        case DurazzoError():
+            return _explain(error)
+        case OSError(errno=int(number)) if _place(error).filename == click.utils.__file__:
+            # click writes its help past ``terminal``.
+            return _lost(terminal.OutputLost(number))
+        case _:
+            return _bug(error, debug=debug)
+
+
+def _lost(error: terminal.OutputLost) -> int:
+    terminal.silence(sys.stdout)
+    if error.piped:
+        return PIPE_CLOSED
+    terminal.error(error.code, error.message)
+    return error.exit_code
 
 
 def _explain(error: DurazzoError) -> int:
@@ -117,7 +157,7 @@ def _explain(error: DurazzoError) -> int:
             count = sum(d.severity == "error" for d in diagnostics)
             errors = "1 error" if count == 1 else f"{count} errors"
             terminal.error(error.code, f"the document has {errors}")
-            if sys.stderr.isatty():
+            if sys.stderr is not None and sys.stderr.isatty():
                 code = next(d.code for d in diagnostics if d.severity == "error")
                 terminal.say(f"durazzo explain {code} tells more")
         case InputsRefused(problems=problems):
@@ -147,11 +187,16 @@ def _which_redis() -> str:
 
 def _bug(error: Exception, *, debug: bool) -> int:
     """Its message may hold an input: only its type and its place are shown."""
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "?"
+    frame = _place(error)
+    place = f"{Path(frame.filename).name}:{frame.lineno}"
     hint = "" if debug else "; set DURAZZO_DEBUG=1 for the traceback"
     terminal.error("bug", f"unexpected {type(error).__name__} at {place}{hint}")
     return BUG
+
+
+def _place(error: Exception) -> traceback.FrameSummary:
+    """Where it was raised: what is caught has a frame of ours at least."""
+    return traceback.extract_tb(error.__traceback__)[-1]
 
 
 if __name__ == "__main__":

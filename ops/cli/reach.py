@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from orchestrator.wiring import connect
-
 #: For all that are asked together. s.
 PATIENCE: Final = 3.0
 
@@ -30,19 +28,12 @@ class Place:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-def place_of(url: str) -> Place | None:
-    """None for a URL that Redis' client, or Celery, does not take."""
+def place_of(url: str) -> Place:
+    """``url``: as ``Settings.redis_url``."""
     parts = urlsplit(url)
-    try:
-        connect(url).close()
-        port = parts.port or 6379
-    except ValueError:
-        return None
     if parts.scheme == "unix":
         return Place(unquote(parts.path), 0)
-    if parts.path.strip("/") and not parts.path.strip("/").isdecimal():
-        return None
-    return Place(parts.hostname or "localhost", port)
+    return Place(parts.hostname or "localhost", parts.port or 6379)
 
 
 def refusals(places: Iterable[Place], patience: float = PATIENCE) -> dict[Place, str]:

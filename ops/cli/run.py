@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,6 +33,13 @@ TIMED_OUT: Final = 5
 DETACHED: Final = 130
 
 
+def _seconds(_ctx: click.Context, _param: click.Parameter, given: float | None) -> float | None:
+    """No number is larger than nan, and none smaller: the wait would have no end."""
+    if given is not None and math.isnan(given):
+        raise click.BadParameter("nan is no number of seconds")
+    return given
+
+
 @click.command(
     cls=Command,
     example="durazzo run order.arazzo.yaml -i amount=2000 -i currency=usd --key order-1042",
@@ -43,6 +51,7 @@ DETACHED: Final = 130
     "--timeout",
     type=click.FloatRange(min=0),
     metavar="S",
+    callback=_seconds,
     help="Wait so many seconds at most; the run goes on.",
 )
 @click.option("--reveal", is_flag=True, help="Print outputs that are secrets as they are.")
@@ -64,7 +73,7 @@ def run(
     Exits with 0 if the run succeeded, 1 if it failed or was cancelled, 2 for wrong usage, 3 if
     the document or its inputs are invalid, 4 if Redis or a worker cannot be reached, 5 after
     --timeout while the run goes on, 6 if nobody knows whether a provider did what it was asked
-    to, and 130 after Ctrl-C: what was accepted then goes on.
+    to, 74 if the result cannot be written, and 130 after Ctrl-C: what was accepted then goes on.
     """
     with refused_as_json(as_json):
         loaded = reading.load()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from ops.cli import terminal
 from orchestrator.errors import CredentialMissing
 from orchestrator.plan.graph import Graph
 from orchestrator.plan.model import Plan
@@ -14,32 +13,28 @@ from workers.credentials import Credentials, secrets_of
 
 
 def check(plan: Plan, profiles: Mapping[str, Profile], settings: Settings) -> None:
-    """Raises CredentialMissing for a step that will surely run; warns of the others.
+    """Raises CredentialMissing, naming the step, for each that some way leads to.
 
-    A run that charges and then waits for a missing secret has done half of its work.
+    A run that charges and then waits for a missing secret has done half of its work, and the
+    worker that this command brings ends with the command.
     """
     credentials = Credentials(settings.environ, settings.secrets_dir)
-    sure = set(_surely(Graph(plan, "")))
+    graph = Graph(plan, "")
+    reached = {*plan.starts}.union(*(graph.behind(start) for start in plan.starts))
     for step, secret in _needs(plan, profiles):
+        if step not in reached:
+            continue
         try:
             credentials.resolve(secret)
         except CredentialMissing as error:
-            if step in sure:
-                raise
-            terminal.say(f"warning: {error.code}: step {step} would wait: {error.message}")
+            raise CredentialMissing(
+                f"{error.message}; step {step} needs it, and would keep the run waiting for it:"
+                " nothing was accepted, nothing was sent",
+                secret=error.secret,
+            ) from None
 
 
 def _needs(plan: Plan, profiles: Mapping[str, Profile]) -> Iterator[tuple[str, str]]:
     for step in plan.steps:
         profile = profiles.get(step.call.provider, profiles[GENERIC])
         yield from ((step.id, secret) for secret in secrets_of(step.call, profile))
-
-
-def _surely(graph: Graph) -> Iterator[str]:
-    """Steps that follow the start with no decision between them."""
-    for start in graph.plan.starts:
-        segment = graph.segment(start)
-        yield from segment
-        while len(segment) > 1:
-            segment = graph.segment(segment[-1])
-            yield from segment

@@ -66,7 +66,7 @@ def _running(settings: Settings) -> str:
     """The URL of a server that is there; "" for none."""
     if settings.redis_url:
         place = place_of(settings.redis_url)
-        return settings.redis_url if place and not refusal(place, _PATIENCE) else ""
+        return settings.redis_url if not refusal(place, _PATIENCE) else ""
     embedded = Embedded(settings.home)
     return "" if refusal(Place(str(embedded.socket), 0), _PATIENCE) else embedded.url
 

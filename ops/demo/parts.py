@@ -80,7 +80,8 @@ class Parts:
                 process = subprocess.Popen(
                     list(words),
                     cwd=self.folder,
-                    env=dict(environ),
+                    # What a killed one leaves among temporary files goes with the folder.
+                    env={**environ, "TMPDIR": str(self.folder)},
                     stdin=subprocess.DEVNULL,
                     stdout=out,
                     stderr=subprocess.STDOUT,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from orchestrator.errors import Diagnostic, DocumentRefused
 from orchestrator.formats import source
 from orchestrator.formats.arazzo import lower as arazzo
 from orchestrator.formats.diagnostics import Report, render
-from orchestrator.formats.endpoints import Endpoints, Provider, check_replacements
+from orchestrator.formats.endpoints import Endpoints, Provider, check_replacements, check_used
 from orchestrator.formats.osop import lower as osop
 from orchestrator.formats.overlay.apply import applied
 from orchestrator.formats.overlay.document import OverlayText
@@ -51,20 +52,22 @@ def load(
     ``servers`` replaces the server of a source description (by its name) or all servers
     under a URL prefix, whose remaining path is kept. ``strict`` makes errors of warnings.
     ``overlays`` change the document, in their order, before anything else looks at it;
-    without any, a document that ``known_repairs`` (see ``repairs``) knows is loaded with a
-    note that names the overlay.
+    without the one by which ``known_repairs`` (see ``repairs``) repair the document, it is
+    loaded with a note that names that one.
     """
     report = Report(file=file, text=text, strict=strict)
     endpoints = Endpoints(providers=providers, servers=servers or {})
     check_replacements(endpoints.servers, report)
     tree = source.parse(text, report)
     report.raise_if_refused()
+    if tree is not None and known_repairs:
+        _suggest(known_repairs.get(digest(tree)), overlays, report)
     if tree is not None and overlays:
         tree = applied(tree, overlays, report)
         report.raise_if_refused()
-    elif tree is not None and known_repairs:
-        _suggest(known_repairs.get(digest(tree)), report)
     lowered = None if tree is None else _lowered(tree, report, workflow, sources, endpoints)
+    report.raise_if_refused()
+    check_used(endpoints, report)
     report.raise_if_refused()
     if lowered is None:
         raise DocumentRefused(report.diagnostics)
@@ -72,8 +75,9 @@ def load(
     return Loaded(plan=plan, diagnostics=report.diagnostics, workflows=workflows)
 
 
-def _suggest(repair: Repair | None, report: Report) -> None:
-    if repair is not None:
+def _suggest(repair: Repair | None, overlays: Sequence[OverlayText], report: Report) -> None:
+    given = {Path(overlay.file).stem for overlay in overlays}
+    if repair is not None and repair.name not in given:
         message = f"in reality, {repair.reality}; load it with --overlay {repair.name}"
         report.note("overlay-available", message)
 
@@ -89,7 +93,7 @@ def _lowered(
     if "arazzo" in keys:
         return arazzo.lower(tree, report, workflow=workflow, sources=sources, endpoints=endpoints)
     if "osop_version" in keys or {"nodes", "edges"} <= set(keys):
-        return osop.lower(tree, report, workflow=workflow, endpoints=endpoints)
+        return osop.lower(tree, report, workflow=workflow, sources=sources, endpoints=endpoints)
     message = (
         "this is neither an Arazzo document (it would say 'arazzo: 1.0.1') "
         "nor an OSOP one ('osop_version: \"1.0\"')"

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from stat import S_ISREG
 from typing import ClassVar, Final, Protocol
 
 from orchestrator.errors import DocumentRefused, DurazzoError
 from orchestrator.formats import source
-from orchestrator.formats.diagnostics import Report
+from orchestrator.formats.diagnostics import Report, did_you_mean
 
 #: Bytes of a file that are read at most.
 MAX_BYTES: Final = source.DESCRIPTION.size
+#: Characters of a path in a message.
+_SHOWN: Final = 200
 
 
 class SourceUnresolved(DurazzoError):
@@ -72,6 +75,10 @@ class FileSources:
     web: SourceResolver | None = None
 
     def read(self, name: str, url: str) -> SourceText:
+        if not url.isprintable():
+            raise SourceUnresolved(
+                f"its URL holds control characters; give it with --source {name}=FILE"
+            )
         path = self.given.get(name) or self.shipped.get(url)
         if path is None and self.web is not None and _on_the_web(url):
             return self.web.read(name, url)
@@ -85,12 +92,29 @@ class FileSources:
         if self.folder is None:
             raise SourceUnresolved(f"'{url}' is relative to nothing here; {hint}")
         folder = self.folder.resolve()
-        path = (folder / url).resolve()
+        try:
+            path = (folder / url).resolve()
+            found = path.is_file()
+        except (OSError, RuntimeError):
+            # A name too long, links in a circle.
+            raise SourceUnresolved(
+                f"'{url[:_SHOWN]}' is no path that can be read; {hint}"
+            ) from None
         if not path.is_relative_to(folder):
             raise SourceUnresolved(f"'{url}' leads out of the document's folder; {hint}")
-        if not path.is_file():
+        if not found:
             raise SourceUnresolved(f"there is no file {path}; {hint}")
         return path
+
+
+def check_given(sources: SourceResolver, names: Collection[str], report: Report) -> None:
+    """A file that is given for nothing leaves the document with a description not meant."""
+    given = sources.given if isinstance(sources, FileSources) else {}
+    for name in given:
+        if name not in names:
+            hint = did_you_mean(name, names) or "; this document names none"
+            message = f"--source {name}=…: no source description is called so{hint}"
+            report.error("source-unknown", message)
 
 
 def shown(url: str) -> str:
@@ -126,6 +150,8 @@ def _on_the_web(url: str) -> bool:
 
 def _text(path: Path, name: str) -> str:
     try:
+        if not S_ISREG(path.stat().st_mode):
+            raise SourceUnresolved(f"{path} ({name}) is no regular file")
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
         if len(data) > MAX_BYTES:

@@ -43,6 +43,8 @@ local function turn_of(visit, us, now, key, arg)
     paused = math.max(paused, tonumber(limit[2] or '0'))
     if not reserved then
       local tat = math.max(us, tonumber(limit[1] or '0'))
+      -- No line is a month long: a rate that was set by mistake does not outlive its correction.
+      if tat > us + 2592000000000 then tat = us end
       local earliest = tat - interval * (burst - 1)
       if earliest > us then turn = math.max(turn, math.ceil(earliest / 1000)) end
       arrivals[i] = tat + interval

@@ -14,10 +14,12 @@ import pytest
 import redis
 
 from ops.cli.doctor import hosts, journal
+from ops.cli.doctor.server import room
 from ops.cli.main import invoke
 from ops.cli.reach import Place, refusal, refusals
 from ops.lab import free_port, valkey
 from orchestrator.canvas.messages import TaskId
+from orchestrator.formats.load import specs_folder
 from orchestrator.journal.keys import Keys
 from orchestrator.journal.seal import new_key
 from orchestrator.plan.model import HttpCall
@@ -32,6 +34,7 @@ SECRETS = {
     "TWILIO_ACCOUNT_SID": "AC4711",
     "TWILIO_AUTH_TOKEN": "token-4711",
 }
+DUNNING, OVERLAY = "pay-stripe-failed-payment-to-twilio-dunning-workflow.yml", "Document/overlay"
 server = pytest.mark.server
 
 
@@ -207,21 +210,15 @@ def test_a_redis_that_is_not_there_is_named_without_its_password(
     assert told["Sealing/keys"][0] == "error"
 
 
-@pytest.mark.parametrize(
-    ("url", "check"),
-    [
-        ("redis://h:port", "This machine/settings"),
-        ("redis://h:99999", "This machine/settings"),
-        ("redis://h/name", "Redis/server"),
-    ],
-)
+@pytest.mark.parametrize("url", ["redis://h:port", "redis://h:99999", "redis://h/name"])
 def test_a_url_that_is_none_is_said(
-    doctor: Doctor, monkeypatch: pytest.MonkeyPatch, url: str, check: str
+    doctor: Doctor, monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
     monkeypatch.setenv("DURAZZO_REDIS_URL", url)
     told = doctor()
     assert told.code == 2
-    assert told[check][1].startswith("DURAZZO_REDIS_URL cannot be used; write it as")
+    shown = told["This machine/settings"][1]
+    assert shown.startswith("DURAZZO_REDIS_URL cannot be used; write it as")
 
 
 def test_a_data_folder_that_cannot_be_used_is_said(
@@ -230,8 +227,30 @@ def test_a_data_folder_that_cannot_be_used_is_said(
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("DURAZZO_HOME", str(tmp_path / "file" / "home"))
     told = doctor()
-    assert told.code == 4
+    assert told.code == 2
     assert "cannot be used (not a directory); set DURAZZO_HOME" in told["Redis/server"][1]
+
+
+@pytest.mark.parametrize(("free", "state"), [(0, "warning"), (199, "warning"), (200, "ok")])
+def test_a_disk_that_is_nearly_full_is_a_warning(free: int, state: str, tmp_path: Path) -> None:
+    """Also before the folder is made."""
+    found = room(tmp_path / "not" / "yet", lambda at: free * 1024 * 1024 if at == tmp_path else -1)
+    assert (found.state, found.name) == (state, "disk")
+    assert found.message.startswith(f"{free} MiB are free in ")
+    assert bool(found.hint) is (state == "warning")
+
+
+@server
+def test_the_room_on_the_disk_is_looked_at(doctor: Doctor) -> None:
+    assert "MiB are free in " in doctor()["Redis/disk"][1]
+
+
+def test_a_document_that_needs_its_repair_is_told_of_it(doctor: Doctor) -> None:
+    dunning = str(specs_folder() / "published" / DUNNING)
+    assert "load it with --overlay failed-payment-dunning-real" in doctor(dunning)[OVERLAY][1]
+    other = doctor(dunning, "--overlay", "dunning-no-redirects")
+    assert other[OVERLAY][0] == "warning"
+    assert OVERLAY not in doctor(dunning, "--overlay", "failed-payment-dunning-real")
 
 
 def test_an_embedded_server_that_does_not_start_is_said(

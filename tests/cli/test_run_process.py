@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ops.embedded import Embedded, environ_for, serving
+from orchestrator.formats.load import specs_folder
 from orchestrator.settings import Settings
 from orchestrator.wiring import wire
 from tests.cli.conftest import CHARGE_AND_TEXT, DECLINED, Shell, wait_for
@@ -91,6 +92,21 @@ def test_a_missing_secret_of_a_later_step_is_refused_before_the_charge(durazzo: 
     assert durazzo.requests("/") == []
 
 
+def test_a_missing_secret_of_a_step_that_may_run_is_refused_before_the_charge(
+    durazzo: Shell,
+) -> None:
+    """Whether its step comes is decided after the charge, when it is too late to ask for it."""
+    words = ["run", str(specs_folder() / "published" / "ex-sop-stripe-payment.osop.yaml")]
+    done = durazzo(*words, "--json", ANTHROPIC_API_KEY="")
+    assert done.code == 2
+    assert done.json["error"]["code"] == "credential-missing"
+    assert "the secret ANTHROPIC_API_KEY is not set: put it into" in done.err
+    assert "step send_receipt needs it" in done.err
+    assert "warning" not in done.err
+    assert durazzo.requests("/") == []
+    assert not durazzo.home.exists()
+
+
 def test_a_retry_is_told_and_the_run_succeeds(durazzo: Shell) -> None:
     """503 and then 200: one charge, with one key."""
     durazzo.sandbox.faults({"match": "POST /stripe/*", "do": "status", "status": 503})
@@ -119,7 +135,7 @@ def test_redis_down_is_said_quickly(durazzo: Shell) -> None:
     before = time.monotonic()
     done = durazzo("run", *durazzo.order(), DURAZZO_REDIS_URL=url, DURAZZO_SEAL="off")
     assert done.code == 4
-    assert "error: redis-unavailable: Redis cannot be reached" in done.err
+    assert "error: redis-unavailable: Redis cannot be used: no connection comes about" in done.err
     assert time.monotonic() - before < 5
     assert durazzo.requests("/") == []
 

@@ -205,18 +205,23 @@ def test_the_note_is_there_for_the_same_document_however_it_is_written() -> None
         assert ("overlay-available" in codes(found.diagnostics)) is told
 
 
-def test_there_is_no_note_with_an_overlay_and_none_for_a_document_that_has_it_in_it() -> None:
-    known = repairs(specs_folder())
-    names = ("failed-payment-dunning-real", "dunning-no-redirects")
-    for name in names:
-        found = loaded(
-            published(DUNNING),
-            file=DUNNING,
-            sources=shipped_sources(),
-            known_repairs=known,
-            overlays=[text_of(name)],
-        )
-        assert "overlay-available" not in codes(found.diagnostics)
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (["failed-payment-dunning-real"], False),
+        (["dunning-no-redirects", "failed-payment-dunning-real"], False),
+        (["dunning-no-redirects"], True),
+    ],
+)
+def test_the_note_stays_until_the_repair_itself_is_given(names: list[str], *, told: bool) -> None:
+    found = loaded(
+        published(DUNNING),
+        file=DUNNING,
+        sources=shipped_sources(),
+        known_repairs=repairs(specs_folder()),
+        overlays=[text_of(name) for name in names],
+    )
+    assert ("overlay-available" in codes(found.diagnostics)) is told
 
 
 def test_a_strict_reader_refuses_the_rest_but_not_the_note() -> None:

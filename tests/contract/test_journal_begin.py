@@ -265,3 +265,12 @@ def test_a_limited_visit_that_was_in_doubt_stays_in_doubt(world: World) -> None:
     state = world.journal.read("run-1")
     assert state is not None
     assert state.visits["a"].doubt == LOST
+
+
+def test_a_rate_that_was_set_by_mistake_does_not_outlive_its_correction(world: World) -> None:
+    lease, other = leased(world), leased(world, "run-2")
+    never = Limit(scope="p/account", per_second=1e-9, burst=1)
+    assert lease.begin(limits=[never]).verdict is Began.YES
+    assert (
+        other.begin(limits=[Limit(scope="p/account", per_second=10, burst=1)]).verdict is Began.YES
+    )

@@ -20,6 +20,7 @@ import pytest
 
 from ops.cli.demo import NEXT
 from ops.demo.acts import ACTS
+from ops.demo.parts import Parts
 from ops.demo.verdict import played, total
 from ops.lab import CHECKOUT, wait_for
 from ops.sandbox.settings import STRIPE_SECRET_KEY, TWILIO_AUTH_TOKEN
@@ -219,6 +220,18 @@ def test_a_part_that_breaks_is_named_and_only_logs_are_kept(demo: Callable[..., 
     files = [path for path in show.left() if isinstance(path, Path) and path.is_file()]
     assert {path.suffix for path in files} == {".log"}
     assert [pid for pid in show.left() if isinstance(pid, int)] == []
+
+
+def test_a_part_has_its_temporary_files_in_the_folder_that_is_removed() -> None:
+    """A killed worker's children leave theirs behind."""
+    script = "import tempfile; print(tempfile.mkdtemp(prefix='pymp-'), flush=True)"
+    with Parts() as parts:
+        made = parts.start("x", [sys.executable, "-c", script], {"TMPDIR": "/nowhere"})
+        made.process.wait(timeout=30)
+        left = Path(made.log.read_text().strip())
+        assert left.parent == parts.folder
+        assert left.is_dir()
+    assert not left.exists()
 
 
 def part(show: Show, words: str) -> int:

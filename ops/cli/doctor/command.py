@@ -76,6 +76,7 @@ def examine(reading: Reading | None, stack: ExitStack) -> Iterator[Finding]:
     if reading is not None:
         found, loaded = document.look(reading)
         yield found
+        yield from () if loaded is None else document.overlays(loaded)
     if settings is not None:
         yield from _redis(settings, stack)
         yield from _calls(loaded, settings)

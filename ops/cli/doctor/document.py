@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from ops.cli.doctor.finding import Finding, State, counted
@@ -45,6 +45,16 @@ def look(reading: Reading) -> tuple[Finding, Loaded | None]:
         hint=hint if warnings else "",
     )
     return found, loaded
+
+
+def overlays(loaded: Loaded) -> Iterator[Finding]:
+    """That the document does not do what it says as it was published."""
+    for diagnostic in loaded.diagnostics:
+        if diagnostic.code == "overlay-available":
+            message, _, hint = diagnostic.message.partition("; ")
+            yield Finding(
+                group=GROUP, name="overlay", state=State.WARNING, message=message, hint=hint
+            )  # fmt: skip
 
 
 def _count(diagnostics: Iterable[Diagnostic]) -> str:

@@ -2,35 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
+from shutil import disk_usage
 from typing import Final
 
-from ops.cli.doctor.finding import Finding, State
+from ops.cli.doctor.finding import Finding, State, refused
 from ops.cli.reach import place_of, refusal
 from ops.embedded import serving
-from orchestrator.errors import JournalUnavailable
+from orchestrator.errors import JournalUnavailable, SettingsRefused
 from orchestrator.journal.durability import Durability, ask
 from orchestrator.settings import Settings
-from orchestrator.wiring import connect
+from orchestrator.wiring import connect, reach
 
 GROUP: Final = "Redis"
 _UNREACHABLE: Final = JournalUnavailable.exit_code
 _FULL: Final = 0.95
 _FILLING: Final = 0.8
 _MIB: Final = 1024 * 1024
+#: Bytes: less is soon used up by the append-only file, which is written twice when it shrinks.
+_ROOM: Final = 200 * _MIB
 
 
 def look(settings: Settings, stack: ExitStack) -> tuple[list[Finding], Settings | None]:
     """All about the server, and settings that point at it when it can be used."""
-    found, at = _begin(settings, stack)
+    began, at = _begin(settings, stack)
+    found = [began] if settings.redis_url else [began, room(settings.home)]
     if at is None:
-        return [found], None
+        return found, None
     try:
-        return [found, *_told(at)], at
+        return [*found, *_told(at)], at
     except JournalUnavailable as error:
-        hint = "correct the user and password in DURAZZO_REDIS_URL, or wait and try again"
+        hint = (
+            "correct address, user and password in DURAZZO_REDIS_URL (rediss:// is for TLS),"
+            " or wait and try again"
+        )
         return [_broken(error.message, hint)], None
+
+
+def room(home: Path, free: Callable[[Path], int] = lambda at: disk_usage(at).free) -> Finding:
+    """Whether the embedded server can go on writing. ``free``: bytes, of a folder's disk."""
+    try:
+        left = free(next(path for path in (home, *home.absolute().parents) if path.is_dir()))
+    except OSError:
+        message = f"the room in {home} cannot be measured"
+        return Finding(group=GROUP, name="disk", state=State.UNKNOWN, message=message)
+    message = f"{left // _MIB} MiB are free in {home}"
+    if left >= _ROOM:
+        return Finding(group=GROUP, name="disk", message=message)
+    return _warning("disk", message, "make room: a full disk ends every run that is under way")
 
 
 def _begin(settings: Settings, stack: ExitStack) -> tuple[Finding, Settings | None]:
@@ -42,12 +63,8 @@ def _begin(settings: Settings, stack: ExitStack) -> tuple[Finding, Settings | No
         return _named(settings)
     try:
         at = stack.enter_context(serving(settings))
-    except OSError as error:
-        reason = (error.strerror or type(error).__name__).lower()
-        return _broken(
-            f"the data folder {settings.home} cannot be used ({reason})",
-            "set DURAZZO_HOME to a folder that you may write to, or name a Redis of your own",
-        ), None
+    except SettingsRefused as error:
+        return refused(GROUP, "server", error), None
     except JournalUnavailable:
         return _broken(
             "the embedded server does not start",
@@ -58,9 +75,6 @@ def _begin(settings: Settings, stack: ExitStack) -> tuple[Finding, Settings | No
 
 def _named(settings: Settings) -> tuple[Finding, Settings | None]:
     place = place_of(settings.redis_url)
-    if place is None:
-        hint = "redis://HOST:PORT/NUMBER, rediss://HOST:PORT/NUMBER or unix:///PATH"
-        return _broken("DURAZZO_REDIS_URL cannot be used", f"write it as {hint}", code=2), None
     if reason := refusal(place):
         return _broken(
             f"nothing answers at {place}: {reason}",
@@ -71,6 +85,7 @@ def _named(settings: Settings) -> tuple[Finding, Settings | None]:
 
 def _told(settings: Settings) -> list[Finding]:
     """What the server says of itself. Raises JournalUnavailable when it lets nobody in."""
+    reach(settings.redis_url)
     client = connect(settings.redis_url)
     try:
         told = ask(client)
@@ -199,5 +214,12 @@ def _unsaid(name: str, command: str) -> Finding:
     )
 
 
-def _broken(message: str, hint: str, *, name: str = "server", code: int = _UNREACHABLE) -> Finding:
-    return Finding(group=GROUP, name=name, state=State.ERROR, message=message, hint=hint, code=code)
+def _broken(message: str, hint: str, *, name: str = "server") -> Finding:
+    return Finding(
+        group=GROUP,
+        name=name,
+        state=State.ERROR,
+        message=message,
+        hint=hint,
+        code=_UNREACHABLE,
+    )

@@ -73,6 +73,8 @@ def parse(url: str) -> Address:
     """Raises ValueError, whose text says what is wrong and repeats nothing of the URL."""
     if len(url) > _LONGEST:
         raise ValueError(f"it is longer than {_LONGEST} characters")
+    if not url.isprintable():
+        raise ValueError("it is no URL")
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -32,6 +33,9 @@ class WebSources:
     def read(self, name: str, url: str) -> SourceText:
         wanted = self.fetcher.wanted(name, url)
         kept = self.cache.find(wanted.address.url)
+        if kept is not None and not _describes(kept.edition.data):
+            # Of a release that kept everything.
+            kept = None
         # A clock that was set back makes nothing fresh.
         if kept is not None and 0 <= self.clock.unix_ms() - kept.checked < FRESH_MS:
             return _text(wanted, kept.edition)
@@ -41,7 +45,7 @@ class WebSources:
             if kept is None:
                 raise
             return replace(_text(wanted, kept.edition), stale=_stale(wanted, kept, problem))
-        # What is no text is refused before it is kept.
+        # What is no text, or a page that asks for a login, is refused before it is kept.
         text = _text(wanted, edition)
         self.cache.keep(wanted.address.url, Kept(edition=edition, checked=self.clock.unix_ms()))
         return text
@@ -53,7 +57,14 @@ def web_sources(origins: AbstractSet[str], folder: Path, clock: Clock) -> WebSou
     return WebSources(fetcher=fetcher, cache=SourceCache(folder), clock=clock)
 
 
+def _describes(data: bytes) -> bool:
+    """Neither YAML nor JSON begins as a web page does, whatever its status and type were."""
+    return not data.removeprefix(BOM_UTF8).lstrip().startswith(b"<")
+
+
 def _text(wanted: Wanted, edition: Edition) -> SourceText:
+    if not _describes(edition.data):
+        raise wanted.refused("it is no YAML and no JSON, but maybe a web page that wants a login")
     try:
         return SourceText(text=edition.data.decode("utf-8-sig"), file=wanted.shown)
     except UnicodeDecodeError:
