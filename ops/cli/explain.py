@@ -23,7 +23,7 @@ from ops.cli.commands import Command
 from orchestrator.formats.diagnostics import close_to
 
 _DOCUMENTS: Final = (
-    ("Any document", ("document-unreadable", "unknown-format")),
+    ("Any document", ("document-unreadable", "unknown-format", "more-findings")),
     ("YAML and JSON", ("yaml-",)),
     ("Arazzo", ("arazzo-",)),
     ("OSOP", ("osop-",)),

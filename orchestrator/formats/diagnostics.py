@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from typing import Final
 
 from orchestrator.errors import Diagnostic, DocumentRefused
 
 #: An excerpt is a line to look at, not a way to print a whole minified document.
 _EXCERPT_LIMIT = 160
+#: Findings of one report that are shown; a person mends these first and asks again.
+MAX_SHOWN: Final = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +41,8 @@ class Report:
     text: str
     #: A strict reader takes no leniency: every warning is an error.
     strict: bool = False
-    _found: list[Diagnostic] = field(default_factory=list)
+    #: In the order in which they were made, each once.
+    _found: dict[Diagnostic, None] = field(default_factory=dict)
     #: Texts of the other files, in the order in which their findings are shown.
     _others: dict[str, str] = field(default_factory=dict)
     _lines: dict[str, list[str]] = field(default_factory=dict)
@@ -56,19 +60,34 @@ class Report:
 
     def note(self, code: str, message: str) -> None:
         """Something good to know about the whole document; refused by nobody."""
-        self._found.append(
-            Diagnostic(
-                code=code, severity="note", message=message, file=self.file, line=1, column=1
-            )
+        self._found.setdefault(self._note(code, message))
+
+    def _note(self, code: str, message: str) -> Diagnostic:
+        return Diagnostic(
+            code=code, severity="note", message=message, file=self.file, line=1, column=1
         )
 
     def include(self, diagnostics: Iterable[Diagnostic]) -> None:
         """Take over what was found in another file, e.g. a source description."""
-        self._found.extend(d for d in diagnostics if d not in self._found)
+        for diagnostic in diagnostics:
+            self._found.setdefault(diagnostic)
 
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
-        """Of the document, then of its overlays, each by line; then what was included."""
+        """Of the document, then of its overlays, each by line; then what was included.
+
+        Of more than ``MAX_SHOWN``, errors are kept first, and a note says how many are left out.
+        """
+        found = self._in_order()
+        if len(found) <= MAX_SHOWN:
+            return found
+        errors = [d for d in found if d.severity == "error"]
+        others = [d for d in found if d.severity != "error"]
+        kept = {*errors[:MAX_SHOWN], *others[: max(0, MAX_SHOWN - len(errors))]}
+        message = f"and {len(found) - len(kept)} more, which are shown when these are mended"
+        return (*(d for d in found if d in kept), self._note("more-findings", message))
+
+    def _in_order(self) -> tuple[Diagnostic, ...]:
         files = [self.file, *(file for file in self._others if file != self.file)]
         own = [d for d in self._found if d.file in files]
         included = [d for d in self._found if d.file not in files]
@@ -97,8 +116,7 @@ class Report:
             pointer=at.pointer,
             excerpt=self._line(at),
         )
-        if finding not in self._found:
-            self._found.append(finding)
+        self._found.setdefault(finding)
 
     def _line(self, at: Place) -> str:
         if at.file not in self._lines:

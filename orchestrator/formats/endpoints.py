@@ -12,6 +12,7 @@ from typing import Final, Literal
 from urllib.parse import urlsplit
 
 from orchestrator.formats.diagnostics import Report, did_you_mean
+from orchestrator.formats.sources import shown
 
 FormStyle = Literal["form-brackets", "form-repeat"]
 
@@ -45,6 +46,8 @@ class Endpoints:
     providers: Sequence[Provider] = ()
     #: By the name of a source description, or by a URL prefix.
     servers: Mapping[str, str] = field(default_factory=dict)
+    #: The URL prefixes that some call's server was found under.
+    used: set[str] = field(default_factory=set)
 
     def of(self, published: str, *, source: str | None = None) -> Endpoint:
         server = published.rstrip("/")
@@ -67,11 +70,13 @@ class Endpoints:
         if source is not None and source in self.servers:
             return self.servers[source]
         # The longest prefix is the one that was meant for this server.
-        for prefix in sorted(self.servers, key=len, reverse=True):
+        found = published
+        for prefix in sorted(self.servers, key=len):
             rest = _below(published, prefix.rstrip("/"))
             if rest is not None:
-                return self.servers[prefix].rstrip("/") + rest
-        return published
+                self.used.add(prefix)
+                found = self.servers[prefix].rstrip("/") + rest
+        return found
 
 
 def check_replacements(servers: Mapping[str, str], report: Report) -> None:
@@ -91,6 +96,14 @@ def check_names(endpoints: Endpoints, sources: Collection[str], report: Report) 
             report.error(
                 "server-unknown", f"--server {name}=…: no source description is called so{hint}"
             )
+
+
+def check_used(endpoints: Endpoints, report: Report) -> None:
+    """Once all calls are known: a URL that replaces nothing leaves them with the real server."""
+    for prefix in endpoints.servers:
+        if "://" in prefix and prefix not in endpoints.used:
+            message = f"--server {shown(prefix)}=…: no call of this workflow goes there"
+            report.warning("server-unused", message)
 
 
 def is_http_url(url: str) -> bool:

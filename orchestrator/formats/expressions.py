@@ -14,7 +14,7 @@ from orchestrator.formats.scope import Scope, Where
 from orchestrator.formats.source import Mapping, Scalar, Sequence, Tree
 
 #: Stands for what could not be read, so that reading goes on; the plan is never used.
-_NOTHING: Final = Constant(None)
+UNREAD: Final = Constant(None)
 
 Parse: TypeAlias = Callable[[str], Parsed]
 
@@ -51,7 +51,7 @@ class Expressions:
         found: list[tuple[str, Node]] = []
         for name, expression in written:
             node = self.text(expression, where, step)
-            if isinstance(node, Constant) and node is not _NOTHING:
+            if isinstance(node, Constant) and node is not UNREAD:
                 message = f"the output '{name.text}' is this very text, not an expression"
                 self.report.warning(
                     f"{self.scope.format}-literal-output", message, expression.place
@@ -71,7 +71,7 @@ class Expressions:
             self.report.error(
                 f"{self.scope.format}-{code}", problem.message, written.at(problem.offset)
             )
-            return _NOTHING
+            return UNREAD
         for note in parsed.notes:
             self.report.warning(
                 f"{self.scope.format}-{note.code}", note.message, written.at(note.offset)

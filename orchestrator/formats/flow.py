@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Set as AbstractSet
+from functools import lru_cache
 from typing import TypeAlias
 
 #: Step id → ids of the steps that can follow it directly, in document order.
@@ -27,10 +29,28 @@ def after(graph: Graph, step: str) -> set[str]:
     return reachable(graph, graph[step])
 
 
-def before(graph: Graph) -> dict[str, frozenset[str]]:
-    """For each step, those that can have run when it is entered."""
-    followers = {step: after(graph, step) for step in graph}
-    return {step: frozenset(other for other in graph if step in followers[other]) for step in graph}
+def backwards(graph: Graph) -> Graph:
+    """Step id → ids of the steps that it can follow directly."""
+    found: dict[str, list[str]] = {step: [] for step in graph}
+    for step, targets in graph.items():
+        for target in targets:
+            found[target].append(step)
+    return {step: tuple(sources) for step, sources in found.items()}
+
+
+def before(graph: Graph) -> Callable[[str], AbstractSet[str]]:
+    """Tells of a step which others can have run when it is entered.
+
+    Only what is asked about is computed, and not all is kept: of every step at once, it would
+    be the square of the steps.
+    """
+    sources = backwards(graph)
+
+    @lru_cache(maxsize=8)
+    def of(step: str) -> AbstractSet[str]:
+        return after(sources, step)
+
+    return of
 
 
 def back_edges(graph: Graph, starts: Collection[str]) -> set[tuple[str, str]]:
@@ -47,15 +67,14 @@ def back_edges(graph: Graph, starts: Collection[str]) -> set[tuple[str, str]]:
 
 
 def _walk(graph: Graph, start: str, done: set[str], found: set[tuple[str, str]]) -> None:
-    path = [start]
-    ahead = [iter(graph[start])]
+    path = {start: iter(graph[start])}
     while path:
-        step = next(ahead[-1], None)
+        last, ahead = next(reversed(path.items()))
+        step = next(ahead, None)
         if step is None:
-            ahead.pop()
-            done.add(path.pop())
+            done.add(last)
+            del path[last]
         elif step in path:
-            found.add((path[-1], step))
+            found.add((last, step))
         elif step not in done:
-            path.append(step)
-            ahead.append(iter(graph[step]))
+            path[step] = iter(graph[step])

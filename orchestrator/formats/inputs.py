@@ -9,6 +9,7 @@ import jsonschema_rs
 
 from orchestrator.expressions.nodes import Json
 from orchestrator.formats.canonical import canonical
+from orchestrator.formats.certain import needed_inputs
 from orchestrator.plan.model import InputSchema, Step, referenced_inputs
 
 JsonObject: TypeAlias = "dict[str, Json]"
@@ -29,9 +30,16 @@ def input_schema(schema: Json, steps: Iterable[Step]) -> InputSchema:
     )
     return InputSchema(
         schema=canonical(schema),
-        referenced=referenced_inputs(steps),
+        referenced=_referenced(tuple(steps)),
         defaults=tuple(defaults),
     )
+
+
+def _referenced(steps: tuple[Step, ...]) -> tuple[str, ...]:
+    """What a request needs, then what a success criterion cannot hold without."""
+    criteria = (node for step in steps for node in step.criteria)
+    judged = (name for node in criteria for name in sorted(needed_inputs(node)))
+    return tuple(dict.fromkeys((*referenced_inputs(steps), *judged)))
 
 
 def declared(schema: Json) -> frozenset[str] | None:

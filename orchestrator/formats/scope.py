@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -40,8 +40,8 @@ class Scope:
     inputs: Collection[str] | None
     #: By step id.
     outputs: Mapping[str, Collection[str]]
-    #: For each step, those that some way of the run enters before it.
-    before: Mapping[str, Collection[str]]
+    #: Of a step, those that some way of the run enters before it.
+    before: Callable[[str], Collection[str]]
 
     def check(self, node: Node, at: Place, report: Report, *, where: Where, step: str = "") -> None:
         """Report every name in ``node`` that is not there, or not yet."""
@@ -80,7 +80,7 @@ class Scope:
     def _has_run(self, other: str, where: Where, step: str) -> bool:
         if where is Where.RUN or (where is Where.ROUTE and other == step):
             return True
-        return other in self.before[step]
+        return other in self.before(step)
 
     def _call(self, node: Node, at: Place, report: Report, where: Where) -> None:
         if where in {Where.REQUEST, Where.RUN}:

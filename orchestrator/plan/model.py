@@ -132,7 +132,7 @@ class InputSchema:
 
     #: JSON Schema (2020-12) of the inputs, as canonical JSON text.
     schema: str = "{}"
-    #: Inputs that a request needs, whether or not the schema requires them.
+    #: Inputs that a request or a success criterion needs, whether or not the schema requires them.
     referenced: tuple[str, ...] = ()
     #: Defaults of inputs that are not given, by name, as canonical JSON text.
     defaults: tuple[tuple[str, str], ...] = ()

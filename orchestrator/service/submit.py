@@ -72,7 +72,7 @@ def check_inputs(plan: Plan, inputs: Mapping[str, Json]) -> dict[str, Json]:
     if len(json.dumps(given)) > MAX_INPUTS:
         raise InputsRefused([f"the inputs are larger than {MAX_INPUTS // 1024} KiB"])
     problems = [
-        f"input {name!r} is missing: a request of the workflow needs it"
+        f"input {name!r} is missing: a request or a criterion needs it"
         for name in plan.inputs.referenced
         if given.get(name) is None
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from stat import S_ISREG
 from typing import Final
 
 from orchestrator.clock import Clock, SystemClock
@@ -70,7 +71,11 @@ def _web(settings: Settings, clock: Clock) -> WebSources:
 
 
 def read(file: Path) -> str:
+    """Of a regular file: a pipe or a device could make the reader wait for ever."""
     try:
+        # Asked before it is opened: to open a pipe waits for who writes into it.
+        if not S_ISREG(file.stat().st_mode):
+            raise _unreadable(file, "it is no regular file; write the document into one")
         with file.open("rb") as stream:
             data = stream.read(MAX_DOCUMENT + 1)
     except OSError as error:

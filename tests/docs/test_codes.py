@@ -63,6 +63,9 @@ OLD, GONE = "https://docs.shop.example/shop.yaml", "https://gone.shop.example/sh
 
 #: Codes of documents whose page has no example, and why.
 WITHOUT_EXAMPLE: Final = {
+    "arazzo-too-large": "its example would have a thousand steps",
+    "more-findings": "its example would have two hundred findings",
+    "osop-too-large": "its example would have a thousand nodes",
     "overlay-too-many-actions": "its example would have a thousand actions",
     "source-map": "it is about a file that durazzo ships",
 }
@@ -220,7 +223,7 @@ def test_an_example_says_exactly_what_its_page_shows(code: str, folder: Path) ->
     example = example_of(page)
     found = said(example, folder)
     shown = "\n".join(map(render, found))
-    if REWRITE and shown != example.says:
+    if REWRITE and example.says and shown != example.says:
         (FOLDER / f"{code}.md").write_text(page.text.replace(example.says, shown))
     else:
         assert shown == example.says

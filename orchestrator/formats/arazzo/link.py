@@ -46,6 +46,7 @@ class Linker:
         """None, with the reason in the report, if the step's operation cannot be called."""
         written = step.operation.written
         if not written.text:
+            # What stands for a step without an operation, which has been refused.
             return None
         found = self._find(step.operation)
         if found is None:

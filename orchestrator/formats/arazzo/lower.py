@@ -7,19 +7,28 @@ from dataclasses import dataclass
 from typing import Final
 
 from orchestrator.expressions.conditions import condition
+from orchestrator.expressions.nodes import Node
 from orchestrator.expressions.templates import template
 from orchestrator.formats.arazzo.call import call
+from orchestrator.formats.arazzo.doubts import Doubts
 from orchestrator.formats.arazzo.link import Linker
 from orchestrator.formats.arazzo.model import Action, End, GotoStep, RetryStep, Step, Workflow
 from orchestrator.formats.arazzo.read import read
-from orchestrator.formats.arazzo.validate import check_flow, goes_on, in_sequence, scope_of
-from orchestrator.formats.diagnostics import Report
+from orchestrator.formats.arazzo.validate import (
+    check_flow,
+    goes_on,
+    graph_of,
+    in_sequence,
+    scope_of,
+)
+from orchestrator.formats.diagnostics import Place, Report
 from orchestrator.formats.endpoints import Endpoints, check_names
 from orchestrator.formats.expressions import Expressions
 from orchestrator.formats.inputs import input_schema
 from orchestrator.formats.scope import Where
-from orchestrator.formats.source import Tree
-from orchestrator.formats.sources import SourceResolver
+from orchestrator.formats.source import Scalar, Tree
+from orchestrator.formats.sources import SourceResolver, check_given
+from orchestrator.formats.whole import check_whole
 from orchestrator.plan import model as plan
 
 #: Visits of a step, so that a goto that leads back comes to an end.
@@ -40,6 +49,7 @@ def lower(
         return None
     check_names(endpoints, [source.name for source in document.sources], report)
     check_flow(document.workflow, report)
+    check_given(sources, [source.name for source in document.sources], report)
     lowering = _Lowering(
         linker=Linker(
             sources=document.sources, resolver=sources, endpoints=endpoints, report=report
@@ -47,15 +57,19 @@ def lower(
         expressions=Expressions(
             scope=scope_of(document.workflow), report=report, template=template, condition=condition
         ),
+        doubts=Doubts(graph=graph_of(document.workflow), report=report),
         report=report,
     )
-    return lowering.lowered(document.workflow), document.workflow_ids
+    lowered = lowering.lowered(document.workflow)
+    check_whole(lowered, document.workflow.written, report)
+    return lowered, document.workflow_ids
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Lowering:
     linker: Linker
     expressions: Expressions
+    doubts: Doubts
     report: Report
 
     def lowered(self, workflow: Workflow) -> plan.Plan:
@@ -80,9 +94,11 @@ class _Lowering:
         criteria = self.expressions.conditions(step.criteria, Where.ANSWER, step.id)
         outputs = self.expressions.outputs(step.outputs, Where.ANSWER, step.id)
         success = [self._route(action, step.id) for action in step.on_success]
+        taken = tuple(success)
         if follower is not None and goes_on(step):
             success.append(plan.Route(then=plan.Goto(step=follower, cap=GOTO_CAP)))
         failure = [self._route(action, step.id) for action in step.on_failure]
+        self._doubt(step, request, criteria, outputs, (*taken, *failure))
         if request is None:
             return None
         return plan.Step(
@@ -94,9 +110,39 @@ class _Lowering:
             failure=_choices(failure),
         )
 
+    def _doubt(
+        self,
+        step: Step,
+        call: plan.HttpCall | None,
+        criteria: tuple[Node, ...],
+        outputs: tuple[tuple[str, Node], ...],
+        routes: tuple[plan.Route, ...],
+    ) -> None:
+        """``routes``: of the actions of success, then of failure, as they are written."""
+        actions = (*step.on_success, *step.on_failure)
+        judged = tuple(_placed(criteria, step.criteria))
+        asked = tuple(
+            item
+            for action, route in zip(actions, routes, strict=True)
+            for item in _placed(route.when, action.criteria)
+        )
+        named = _placed((node for _, node in outputs), (written for _, written in step.outputs))
+        self.doubts.criteria(judged)
+        self.doubts.routes(asked)
+        if call is None:
+            return
+        self.doubts.request((*judged, *asked, *named), call)
+        after = len(step.on_success)
+        failure = zip(step.on_failure, (route.when for route in routes[after:]), strict=True)
+        self.doubts.repeats(step, call, criteria, failure)
+
     def _route(self, action: Action, step: str) -> plan.Route:
         when = self.expressions.conditions(action.criteria, Where.ROUTE, step)
         return plan.Route(then=_then(action), when=when)
+
+
+def _placed(nodes: Iterable[Node], written: Iterable[Scalar]) -> Iterator[tuple[Node, Place]]:
+    return ((node, text.place) for node, text in zip(nodes, written, strict=True))
 
 
 def _choices(routes: Iterable[plan.Route]) -> tuple[plan.Choice, ...]:

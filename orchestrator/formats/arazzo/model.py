@@ -44,6 +44,7 @@ class Action:
     then: End | GotoStep | RetryStep
     #: Conditions of its criteria; all must hold.
     criteria: tuple[Scalar, ...]
+    place: Place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +94,8 @@ class Workflow:
     #: Resolved JSON Schema; None if the workflow takes no inputs.
     inputs: Json
     steps: tuple[Step, ...]
+    #: How many steps the document has, whatever could be read of them.
+    written: int
     outputs: tuple[tuple[Scalar, Scalar], ...]
 
 

@@ -25,6 +25,7 @@ from orchestrator.formats.diagnostics import Report, did_you_mean
 from orchestrator.formats.inputs import problem_of
 from orchestrator.formats.reading import Fields
 from orchestrator.formats.source import Mapping, Scalar, Sequence, Tree, find, plain
+from orchestrator.formats.whole import MAX_STEPS
 
 _COMPONENT_INPUTS: Final = "#/components/inputs/"
 #: Schemas that refer to schemas: deeper ones are circles.
@@ -34,6 +35,8 @@ _MAX_RETRY_AFTER_S: Final = 86_400.0
 _MAX_RETRIES: Final = 100
 #: What only Arazzo 1.1's asynchronous steps have.
 _ASYNC_KEYS: Final = ("channelPath", "action", "correlationId")
+#: What a step can call; those that are empty or of a wrong type have been refused already.
+_CALLS: Final = ("operationId", "operationPath", "workflowId", *_ASYNC_KEYS)
 
 _T = TypeVar("_T")
 
@@ -58,8 +61,9 @@ def read(tree: Tree, report: Report, workflow: str | None) -> Document | None:
     components = fields.mapping("components")
     workflows = tuple(fields.objects("workflows", "workflow", required=True))
     fields.finish()
+    _check_unique_ids(fields, workflows)
     picked = _pick(fields, workflows, workflow)
-    if picked is None:
+    if picked is None or _too_large(picked):
         return None
     return Document(
         sources=sources,
@@ -93,13 +97,32 @@ def _pick(fields: Fields, workflows: tuple[Fields, ...], wanted: str | None) -> 
     return None
 
 
+def _too_large(workflow: Fields) -> bool:
+    steps = workflow.tree.get("steps")
+    found = len(steps.items) if isinstance(steps, Sequence) else 0
+    if steps is not None and found > MAX_STEPS:
+        message = f"a workflow has at most {MAX_STEPS} steps; this one has {found}"
+        workflow.error("too-large", message, steps.place)
+    return found > MAX_STEPS
+
+
+def _check_unique_ids(fields: Fields, workflows: tuple[Fields, ...]) -> None:
+    seen: set[str] = set()
+    for item in workflows:
+        name = _id_of(item, "workflowId")
+        if name and name in seen:
+            at = item.tree.get("workflowId") or item.tree
+            fields.error("duplicate-workflow", f"there is another workflow '{name}'", at.place)
+        seen.add(name)
+
+
 def _id_of(item: Fields, key: str) -> str:
     found = item.tree.get(key)
     return found.text if isinstance(found, Scalar) else ""
 
 
 def _source(fields: Fields) -> SourceDescription:
-    name = fields.text("name", required=True)
+    name = _filled(fields, "name", fields.text("name", required=True))
     url = fields.text("url", required=True)
     kind = fields.text("type")
     fields.finish()
@@ -130,6 +153,7 @@ def _workflow(fields: Fields, components: Mapping | None) -> Workflow:
     return Workflow(
         id=name,
         place=fields.place,
+        written=len(written.items) if isinstance(written, Sequence) else 0,
         inputs=_inputs(fields, inputs, components) if inputs is not None else None,
         steps=steps,
         outputs=outputs,
@@ -187,8 +211,8 @@ def _step(fields: Fields) -> Step:
 
 
 def _operation(fields: Fields) -> OperationId | OperationPath:
-    by_id = fields.text("operationId")
-    by_path = fields.text("operationPath")
+    by_id = _filled(fields, "operationId", fields.text("operationId"))
+    by_path = _filled(fields, "operationPath", fields.text("operationPath"))
     if by_id is not None and by_path is not None:
         message = "a step has an operationId or an operationPath, not both"
         fields.error("two-operations", message, by_path.place)
@@ -197,9 +221,16 @@ def _operation(fields: Fields) -> OperationId | OperationPath:
     if by_id is not None:
         return OperationId(written=by_id)
     # A step that calls a workflow or a channel has been refused already.
-    if not any(key in fields.tree for key in ("workflowId", *_ASYNC_KEYS)):
+    if not any(key in fields.tree for key in _CALLS):
         fields.error("missing-key", "a step needs 'operationId'", fields.place)
     return OperationId(written=Scalar(None, "", fields.place))
+
+
+def _filled(fields: Fields, key: str, written: Scalar | None) -> Scalar | None:
+    if written is None or written.text.strip():
+        return written
+    fields.error("missing-key", f"'{key}' is empty", written.place)
+    return None
 
 
 def _parameter(fields: Fields) -> Parameter | None:
@@ -292,7 +323,7 @@ def _action(fields: Fields, kinds: dict[str, _Reader]) -> Action | None:
         return None
     then = reader(fields)
     fields.finish()
-    return None if then is None else Action(then=then, criteria=criteria)
+    return None if then is None else Action(then=then, criteria=criteria, place=fields.place)
 
 
 def _end(fields: Fields) -> End:
@@ -318,20 +349,22 @@ def _retry(fields: Fields) -> RetryStep:
             fields.error("unsupported-retry-reference", message, reference.place)
     after = _number(fields, "retryAfter", 0.0, _MAX_RETRY_AFTER_S)
     # 1.0.1, "Failure Action Object": absent means one retry.
-    limit = _number(fields, "retryLimit", 1.0, _MAX_RETRIES)
+    limit = _number(fields, "retryLimit", 1.0, _MAX_RETRIES, whole=True)
     return RetryStep(after_ms=round(after * 1000), limit=int(limit))
 
 
-def _number(fields: Fields, key: str, default: float, most: float) -> float:
+def _number(fields: Fields, key: str, default: float, most: float, *, whole: bool = False) -> float:
     written = fields.text(key)
     if written is None:
         return default
-    value = written.value
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
-        message = f"'{key}' is a number from 0 to {most:g}"
-        fields.error("number", message, written.place)
-        return default
-    return value
+    match written.value:
+        case bool():
+            pass
+        case int() | float() as value if 0 <= value <= most and not (whole and value % 1):
+            return value
+    message = f"'{key}' is a {'whole ' if whole else ''}number from 0 to {most:g}"
+    fields.error("number", message, written.place)
+    return default
 
 
 def _outputs(fields: Fields) -> tuple[tuple[Scalar, Scalar], ...]:

@@ -8,9 +8,10 @@ from typing import Final
 
 from orchestrator.expressions.lexer import ExpressionInvalid, ExpressionUnsupported
 from orchestrator.expressions.nodes import Node as Expression
+from orchestrator.formats.certain import certain
 from orchestrator.formats.diagnostics import Report
 from orchestrator.formats.endpoints import Endpoints, check_names
-from orchestrator.formats.expressions import Expressions
+from orchestrator.formats.expressions import UNREAD, Expressions
 from orchestrator.formats.flow import before
 from orchestrator.formats.inputs import declared, input_schema
 from orchestrator.formats.osop import agent
@@ -22,6 +23,8 @@ from orchestrator.formats.osop.secrets import refuse_secrets
 from orchestrator.formats.osop.validate import Flow, flow_of
 from orchestrator.formats.scope import Scope, Where
 from orchestrator.formats.source import Scalar, Tree
+from orchestrator.formats.sources import SourceResolver, check_given
+from orchestrator.formats.whole import check_whole
 from orchestrator.plan import model as plan
 from orchestrator.plan.secrets import sounds_secret
 
@@ -32,7 +35,12 @@ FALLBACK_CAP: Final = 3
 
 
 def lower(
-    tree: Tree, report: Report, *, workflow: str | None, endpoints: Endpoints
+    tree: Tree,
+    report: Report,
+    *,
+    workflow: str | None,
+    sources: SourceResolver,
+    endpoints: Endpoints,
 ) -> tuple[plan.Plan, tuple[str, ...]] | None:
     """The plan and the document's id; to be used only if the report has no errors."""
     document = read(tree, report)
@@ -42,8 +50,10 @@ def lower(
         message = f"there is no workflow '{workflow}'; this document is '{document.id}'"
         report.error("osop-unknown-workflow", message, tree.place)
     check_names(endpoints, (), report)
-    lowering = _lowering(document, report, endpoints)
-    return lowering.lowered(), (document.id,)
+    check_given(sources, (), report)
+    lowered = _lowering(document, report, endpoints).lowered()
+    check_whole(lowered, document.written, report)
+    return lowered, (document.id,)
 
 
 def _lowering(document: Document, report: Report, endpoints: Endpoints) -> _Lowering:
@@ -60,8 +70,19 @@ def _lowering(document: Document, report: Report, endpoints: Endpoints) -> _Lowe
     )
     calls = Calls(names=names, expressions=expressions, endpoints=endpoints, report=report)
     return _Lowering(
-        flow=flow, outputs=outputs, expressions=expressions, calls=calls, report=report
+        flow=flow,
+        facts={node.id: _facts(node) for node in document.nodes},
+        expressions=expressions,
+        calls=calls,
+        report=report,
     )
+
+
+def _facts(node: Node) -> tuple[str, ...]:
+    """What a node's outputs are called, but for secrets: a prompt never holds one."""
+    paths = {name.text: path.text for name, path in node.outputs}
+    names = _output_names(node)
+    return tuple(n for n in names if not sounds_secret(n) and not sounds_secret(paths.get(n, "")))
 
 
 def _output_names(node: Node) -> tuple[str, ...]:
@@ -73,7 +94,8 @@ def _output_names(node: Node) -> tuple[str, ...]:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Lowering:
     flow: Flow
-    outputs: dict[str, tuple[str, ...]]
+    #: By node, what a model may be told of it.
+    facts: dict[str, tuple[str, ...]]
     expressions: Expressions
     calls: Calls
     report: Report
@@ -130,18 +152,9 @@ class _Lowering:
             runtime,
             system=system,
             description=node.description,
-            facts={done: self._facts(done) for done in self.flow.surely_done(node.id)},
+            facts={done: self.facts[done] for done in self.flow.surely_done(node.id)},
             endpoints=self.calls.endpoints,
         )
-
-    def _facts(self, node: str) -> list[str]:
-        """What a node's outputs are called, but for secrets: a prompt never holds one."""
-        paths = {name.text: path.text for n in self._nodes(node) for name, path in n.outputs}
-        names = self.outputs[node]
-        return [n for n in names if not sounds_secret(n) and not sounds_secret(paths.get(n, ""))]
-
-    def _nodes(self, node: str) -> Iterator[Node]:
-        return (n for n in self.flow.document.nodes if n.id == node)
 
     def _outputs(self, node: Node) -> Iterator[tuple[str, Expression]]:
         for name, path in node.outputs:
@@ -175,7 +188,15 @@ class _Lowering:
         conditions = self.expressions.conditions(when, Where.ROUTE, edge.source)
         for condition in conditions:
             refuse_secrets(condition, edge.place, self.report)
+            self._check_constant(condition, edge)
         fallback = edge.mode == "fallback"
         cap = FALLBACK_CAP if fallback else EDGE_CAP
         redo = fallback and self.flow.leads_back(edge)
         return plan.Route(then=plan.Goto(step=edge.target, cap=cap, redo=redo), when=conditions)
+
+    def _check_constant(self, condition: Expression, edge: Edge) -> None:
+        verdict = None if condition is UNREAD else certain(condition)
+        if verdict is not None and edge.condition is not None:
+            what = "never holds" if verdict == "never" else "always holds"
+            message = f"this {what} and decides nothing: {condition}"
+            self.report.warning("osop-constant-condition", message, edge.condition.place)

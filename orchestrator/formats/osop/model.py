@@ -58,6 +58,8 @@ class Edge:
 class Document:
     id: str
     nodes: tuple[Node, ...]
+    #: How many nodes the document has, whatever could be read of them.
+    written: int
     edges: tuple[Edge, ...]
     #: JSON Schema of the inputs; None if the document declares none.
     inputs: Json

@@ -17,6 +17,7 @@ from orchestrator.formats.osop.model import Agent, Api, Document, Edge, Mode, No
 from orchestrator.formats.osop.names import begins_in_answer
 from orchestrator.formats.reading import Fields
 from orchestrator.formats.source import Mapping, Scalar, Sequence, Tree, plain
+from orchestrator.formats.whole import MAX_STEPS
 
 _MODES: Final[dict[str, Mode]] = {
     "sequential": "sequential",
@@ -26,6 +27,9 @@ _MODES: Final[dict[str, Mode]] = {
 _METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 #: Anthropic's API wants a limit; the seed and its siblings give none.
 _MAX_TOKENS: Final = 1024
+_MAX_EDGES: Final = 4 * MAX_STEPS
+#: What Anthropic's API takes.
+_MAX_TEMPERATURE: Final = 1.0
 _TYPES: Final = ("string", "integer", "number", "boolean", "object", "array")
 
 
@@ -47,16 +51,34 @@ def read(tree: Tree, report: Report) -> Document | None:
     )  # fmt: skip
     inputs = fields.take("inputs")
     outputs = fields.take("outputs")
+    if _too_large(fields):
+        return None
     nodes = _nodes(fields)
     edges = tuple(_edges(fields, nodes))
     fields.finish()
     return Document(
         id=name,
         nodes=tuple(node for node in nodes.values() if node is not None),
+        written=_count(fields, "nodes"),
         edges=edges,
         inputs=None if inputs is None else _inputs(fields, inputs),
         outputs=tuple(_run_outputs(outputs)),
     )
+
+
+def _too_large(fields: Fields) -> bool:
+    for key, most in (("nodes", MAX_STEPS), ("edges", _MAX_EDGES)):
+        found = _count(fields, key)
+        if found > most:
+            message = f"a document has at most {most} {key}; this one has {found}"
+            fields.error("too-large", message, (fields.tree.get(key) or fields).place)
+            return True
+    return False
+
+
+def _count(fields: Fields, key: str) -> int:
+    found = fields.tree.get(key)
+    return len(found.items) if isinstance(found, Sequence) else 0
 
 
 def _version(fields: Fields) -> None:
@@ -205,15 +227,34 @@ def _agent(fields: Fields) -> Agent | None:
         place = (limit or fields).place
         fields.error("number", "'max_tokens' is a whole number from 1", place)
         return None
-    if model is None:
+    if model is None or not _is_temperature(fields, temperature):
         return None
     return Agent(model=model.text, system=system, max_tokens=tokens, temperature=temperature)
+
+
+def _is_temperature(fields: Fields, written: Scalar | None) -> bool:
+    if written is None:
+        return True
+    match written.value:
+        case bool():
+            pass
+        case int() | float() as value if 0 <= value <= _MAX_TEMPERATURE:
+            return True
+    message = f"'temperature' is a number from 0 to {_MAX_TEMPERATURE:g}"
+    fields.error("number", message, written.place)
+    return False
 
 
 def _outputs(fields: Fields) -> Iterator[tuple[Scalar, Scalar]]:
     """``- customer_id: "data.id"`` as published, or one mapping of the same."""
     written = fields.take("outputs")
+    seen: set[str] = set()
     for name, value in _pairs(written):
+        if name.text in seen:
+            message = f"there is another output '{name.text}' of this node"
+            fields.error("duplicate-id", message, name.place)
+            continue
+        seen.add(name.text)
         if isinstance(value, Scalar) and isinstance(value.value, str):
             yield name, value
         else:
@@ -292,6 +333,9 @@ def _edge(
 ) -> Edge | None:
     mode = _mode(item, written)
     if mode == "conditional" and condition is None:
+        # One of a wrong type has been refused as that.
+        if "when" in item.tree or "condition" in item.tree:
+            return None
         item.error("missing-condition", "a conditional edge needs 'when'", item.place)
         return None
     if mode is not None and mode != "conditional" and condition is not None:
@@ -317,6 +361,8 @@ def _inputs(fields: Fields, tree: Tree) -> Json:
     properties: JsonObject = {}
     required: list[Json] = []
     for name, written, needed in _declared(tree):
+        if name in properties:
+            fields.error("duplicate-id", f"there is another input '{name}'", tree.place)
         properties[name] = written
         if needed:
             required.append(name)

@@ -19,6 +19,7 @@ from orchestrator.expressions.nodes import (
     StatusCode,
     Text,
 )
+from orchestrator.formats.whole import MAX_STEPS
 from orchestrator.plan.model import Choice, End, Goto, Retry, Route, Step
 from tests.unit.formats.loading import SHOP, Shelf, arazzo, codes, loaded, refused
 
@@ -212,7 +213,7 @@ def test_inputs_are_canonical_and_say_what_requests_need() -> None:
     assert plan.inputs.schema == (
         '{"properties":{"i":{},"j":{},"z":{"default":{"a":2,"b":1}}},"required":["j"],"type":"object"}'
     )
-    assert plan.inputs.referenced == ("i",)
+    assert plan.inputs.referenced == ("i", "j")
     assert plan.inputs.defaults == (("z", '{"a":2,"b":1}'),)
 
 
@@ -495,3 +496,192 @@ def test_a_replacement_for_a_source_that_is_not_there_is_refused() -> None:
     [found] = caught.value.diagnostics
     assert found.code == "server-unknown"
     assert "did you mean 'shop'" in found.message
+
+
+def test_a_server_that_replaces_nothing_is_a_warning() -> None:
+    unused = {"https://shop.exam": "http://localhost:1", "https://shop.example": "http://a"}
+    found = loaded(arazzo(steps(CREATE)), servers=unused)
+    assert codes(found.diagnostics) == ["server-unused"]
+    assert "shop.exam=" in found.diagnostics[0].message
+
+
+@pytest.mark.parametrize("key", ["operationId", "operationPath"])
+@pytest.mark.parametrize("written", ["", " "])
+def test_an_empty_operation_is_an_error_where_it_stands(key: str, written: str) -> None:
+    [found] = refused(arazzo(steps(CREATE, f'{{stepId: b, {key}: "{written}"}}')))
+    assert (found.code, found.pointer) == ("arazzo-missing-key", f"/workflows/0/steps/1/{key}")
+
+
+def test_a_source_description_without_a_name_is_an_error() -> None:
+    found = refused(arazzo(steps(CREATE)).replace("name: shop", 'name: ""'))
+    assert found[0].pointer == "/sourceDescriptions/0/name"
+
+
+def test_workflows_of_one_name_are_an_error() -> None:
+    twice = arazzo(steps(CREATE), extra="  - {workflowId: w, steps: []}")
+    assert codes(refused(twice, workflow="w")) == ["arazzo-duplicate-workflow"]
+
+
+def test_a_workflow_has_only_so_many_steps() -> None:
+    def of(count: int) -> str:
+        return arazzo(steps(*(f"{{stepId: s{i}, operationId: createOrder}}" for i in range(count))))
+
+    assert len(loaded(of(MAX_STEPS)).plan.steps) == MAX_STEPS
+    assert codes(refused(of(MAX_STEPS + 1))) == ["arazzo-too-large"]
+
+
+@pytest.mark.parametrize(
+    ("written", "severity"),
+    [
+        ("200", "error"),
+        ("true == 'x'", "error"),
+        ("$statusCode == 'created'", "error"),
+        ("$statusCode == 200 && $statusCode == 201", "error"),
+        ("$response.body#/x == 1 && 1 == 2", "error"),
+        ("$url", "error"),
+        ("1 == 1", "warning"),
+        ("$response.body#/x == 1 || $statusCode < 600", "warning"),
+    ],
+)
+def test_a_criterion_that_the_answer_does_not_decide_is_told(written: str, severity: str) -> None:
+    document = f"""
+- stepId: a
+  operationId: createOrder
+  successCriteria: [{{condition: "{written}"}}]
+"""
+    if severity == "error":
+        found = refused(arazzo(block(document)))
+    else:
+        found = loaded(arazzo(block(document))).diagnostics
+    assert [(d.code, d.severity) for d in found] == [("arazzo-constant-condition", severity)]
+    assert found[0].pointer == "/workflows/0/steps/0/successCriteria/0/condition"
+
+
+def test_an_action_that_is_never_taken_is_a_warning() -> None:
+    found = loaded(
+        arazzo(
+            block("""
+- stepId: a
+  operationId: createOrder
+  onFailure: [{name: x, type: end, criteria: [{condition: false}]}]
+""")
+        )
+    )
+    assert codes(found.diagnostics) == ["arazzo-constant-condition"]
+
+
+def test_a_condition_that_cannot_be_read_is_told_once() -> None:
+    broken = "- {stepId: a, operationId: createOrder, successCriteria: [{condition: 1/0 == 1}]}"
+    assert codes(refused(arazzo(block(broken)))) == ["arazzo-expression"]
+
+
+BODIES = {
+    "form": "requestBody: {contentType: application/x-www-form-urlencoded, payload: {n: 1}}",
+    "json": "requestBody: {payload: {n: 1}}",
+    "text": "requestBody: {contentType: text/plain, payload: '1'}",
+    "none": "description: no body",
+}
+
+
+@pytest.mark.parametrize(
+    ("read", "body", "there"),
+    [
+        ("$request.body#/n", "json", True),
+        ("$request.body#/n", "form", False),
+        ("$request.body", "none", False),
+        # a text may be JSON
+        ("$request.body", "text", True),
+        ("$request.query.q", "none", True),
+        ("$request.query.other", "none", False),
+        ("$request.path.id", "none", False),
+        ("$request.header.accept", "none", True),
+    ],
+)
+def test_parts_that_a_request_does_not_have_are_errors(read: str, body: str, there: bool) -> None:
+    text = arazzo(
+        block(f"""
+- stepId: a
+  operationId: createOrder
+  parameters: [{{name: q, in: query, value: x}}]
+  {BODIES[body]}
+  outputs: {{o: "{read}"}}
+  successCriteria: [{{condition: "{read} == 1"}}]
+""")
+    )
+    if there:
+        assert loaded(text).diagnostics == ()
+    else:
+        assert codes(refused(text)) == ["arazzo-not-in-request"] * 2
+
+
+def always(step: str, target: str, *, on: str = "onSuccess", when: str = "") -> str:
+    criteria = f", criteria: [{{condition: {when}}}]" if when else ""
+    action = f"{{name: x, type: goto, stepId: {target}{criteria}}}"
+    return f"{{stepId: {step}, operationId: createOrder, {on}: [{action}]}}"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        (always("a", "a"),),
+        (CREATE, always("b", "a")),
+        (always("a", "c"), always("b", "a"), always("c", "b")),
+        # what a loop is left for is one again
+        (always("a", "b", when="$statusCode == 201"), always("b", "b")),
+    ],
+)
+def test_a_loop_that_nothing_leads_out_of_is_an_error(written: tuple[str, ...]) -> None:
+    assert codes(refused(arazzo(steps(*written)))) == ["arazzo-endless-loop"]
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        (CREATE, always("b", "a", when="$statusCode == 202")),
+        (always("a", "b", on="onFailure"), always("b", "c"), CREATE.replace("a,", "c,", 1)),
+        (CREATE.replace("}", ", onFailure: [{name: e, type: end}]}"), always("b", "a")),
+        # nothing that follows is in the loop
+        (always("a", "a", on="onFailure", when="$statusCode == 503"),),
+    ],
+)
+def test_a_loop_that_can_be_left_is_taken(written: tuple[str, ...]) -> None:
+    assert "arazzo-endless-loop" not in codes(loaded(arazzo(steps(*written))).diagnostics)
+
+
+JUDGED = "[{condition: $statusCode == 200}, {condition: $response.body#/s == 1}]"
+STATUS = "[{condition: $statusCode == 200}]"
+
+
+@pytest.mark.parametrize(
+    ("action", "criteria", "told"),
+    [
+        ("type: retry", JUDGED, True),
+        ("type: goto, stepId: a", JUDGED, True),
+        ("type: retry, criteria: [{condition: $statusCode < 300}]", JUDGED, True),
+        ("type: retry", STATUS, False),
+        ("type: retry, criteria: [{condition: $statusCode >= 500}]", JUDGED, False),
+        ("type: retry, criteria: [{condition: $response.body#/e == 'busy'}]", JUDGED, False),
+        ("type: retry, retryLimit: 0", JUDGED, False),
+        ("type: end", JUDGED, False),
+    ],
+)
+def test_a_failure_that_repeats_what_was_done_is_a_warning(
+    action: str, criteria: str, told: bool
+) -> None:
+    made = f"""
+- stepId: a
+  operationId: createOrder
+  successCriteria: {criteria}
+  onFailure: [{{name: x, {action}}}]
+"""
+    found = codes(loaded(arazzo(block(made))).diagnostics)
+    assert found == (["arazzo-repeats-effects"] if told else [])
+    read = made.replace("createOrder", "getOrder\n  parameters: [{name: id, in: path, value: 1}]")
+    assert loaded(arazzo(block(read))).diagnostics == (), "a GET changes nothing"
+
+
+@pytest.mark.parametrize("limit", ["1.5", "true", "-1", "101", "x"])
+def test_retries_are_counted_in_whole_numbers(limit: str) -> None:
+    action = f"{{name: x, type: retry, retryLimit: {limit}}}"
+    written = f"{{stepId: a, operationId: createOrder, onFailure: [{action}]}}"
+    assert codes(refused(arazzo(steps(written)))) == ["arazzo-number"]

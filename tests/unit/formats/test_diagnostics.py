@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.errors import Diagnostic, DocumentRefused
-from orchestrator.formats.diagnostics import Place, Report, did_you_mean, render
+from orchestrator.formats.diagnostics import MAX_SHOWN, Place, Report, did_you_mean, render
 
 
 def test_findings_come_in_document_order_whatever_order_they_were_made_in() -> None:
@@ -92,3 +92,23 @@ def test_a_minified_document_is_not_printed_whole() -> None:
 )
 def test_a_wrong_name_gets_the_nearest_one(name: str, known: list[str], hint: str) -> None:
     assert did_you_mean(name, known) == hint
+
+
+def test_of_many_findings_the_first_are_shown_errors_before_warnings() -> None:
+    report = Report(file="f", text="")
+    for line in range(1, 301):
+        report.warning("w", "", Place(line=line, column=1))
+    report.error("e", "", Place(line=299, column=2))
+    *shown, last = report.diagnostics
+    assert len(shown) == MAX_SHOWN
+    assert [d.code for d in shown].count("e") == 1
+    assert (shown[-1].code, shown[-2].line) == ("e", MAX_SHOWN - 1)
+    assert (last.code, last.severity) == ("more-findings", "note")
+    assert last.message.startswith("and 101 more")
+
+
+def test_as_many_findings_as_are_shown_need_no_more() -> None:
+    report = Report(file="f", text="")
+    for line in range(1, MAX_SHOWN + 1):
+        report.error("e", "", Place(line=line, column=1))
+    assert {d.code for d in report.diagnostics} == {"e"}

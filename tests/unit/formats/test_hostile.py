@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.errors import DocumentRefused
+from orchestrator.errors import Diagnostic, DocumentRefused
 from orchestrator.formats import source
 from orchestrator.formats.diagnostics import Report, render
 from orchestrator.plan.codec import decode, encode
+from orchestrator.plan.model import Plan
 from tests.unit.formats.loading import PUBLISHED, loaded, published, shipped_sources
 
 SOURCES = shipped_sources()
@@ -75,6 +78,35 @@ def documents(draw: st.DrawFn) -> str:
     return json.dumps(document)
 
 
+def written(document: Any) -> int:
+    """How many steps a document that could be loaded has: its plan has all of them."""
+    holder = document if "nodes" in document else document["workflows"][0]
+    return len(holder["nodes"] if "nodes" in holder else holder["steps"])
+
+
+def emptied(document: Any) -> Iterator[str]:
+    """The document with each of its texts, lists and mappings emptied in turn."""
+    for path in places(document)[1:]:
+        empty: tuple[Any, ...] = ("", [])
+        for odd in empty:
+            yield json.dumps(changed(document, path, odd, "replace"))
+
+
+def judged(text: str) -> tuple[Plan | None, tuple[Diagnostic, ...]]:
+    try:
+        return loaded(text, sources=SOURCES).plan, ()
+    except DocumentRefused as refusal:
+        return None, refusal.diagnostics
+
+
+@pytest.mark.parametrize("seed", range(len(SEEDS)))
+def test_no_step_is_dropped_for_what_it_leaves_empty(seed: int) -> None:
+    for text in emptied(SEEDS[seed]):
+        plan, refused = judged(text)
+        assert all(d.code != "bug" for d in refused)
+        assert plan is None or len(plan.steps) == written(json.loads(text))
+
+
 @settings(max_examples=400, deadline=None)
 @given(documents())
 def test_a_damaged_document_is_loaded_or_refused(text: str) -> None:
@@ -83,11 +115,12 @@ def test_a_damaged_document_is_loaded_or_refused(text: str) -> None:
     except DocumentRefused as refusal:
         diagnostics = refusal.diagnostics
         assert any(d.severity == "error" for d in diagnostics)
+        assert all(d.code != "bug" for d in diagnostics)
     else:
         diagnostics = found.diagnostics
         assert decode(encode(found.plan)) == found.plan
         ids = [step.id for step in found.plan.steps]
-        assert len(set(ids)) == len(ids)
+        assert len(set(ids)) == len(ids) == written(json.loads(text))
         assert {*found.plan.starts} <= {*ids}
         assert all(
             {*step.targets(), *step.reads(), *step.awaits} <= {*ids} for step in found.plan.steps

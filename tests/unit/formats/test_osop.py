@@ -21,6 +21,7 @@ from orchestrator.expressions.nodes import (
     StatusCode,
     Text,
 )
+from orchestrator.formats.whole import MAX_STEPS
 from orchestrator.plan.model import Choice, Goto, Plan, Route
 from tests.unit.formats.loading import codes, loaded, refused
 
@@ -237,7 +238,7 @@ def test_runs_begin_where_nothing_leads_but_redo_from_there() -> None:
     assert clean(osop(nodes)).starts == ("a", "b", "c")
     redo = edges(edge("a", "b"), edge("b", "a", "fallback"), edge("b", "c"))
     assert clean(osop(nodes, redo)).starts == ("a",)
-    circle = edges(edge("a", "b"), edge("b", "c"), edge("c", "a"))
+    circle = edges(edge("a", "b"), edge("b", "c"), edge("c", "a", "conditional", "inputs.i == 1"))
     assert clean(osop(nodes, circle)).starts == ("a",)
 
 
@@ -397,3 +398,45 @@ def test_the_provider_is_known_by_its_published_host_wherever_the_call_goes() ->
     assert call.via == "http://localhost:9/stripe"
     assert call.body is not None
     assert call.body.encoding == "form-brackets"
+
+
+@pytest.mark.parametrize("written", ["hot", "true", "-0.1", "1.5", '"0.5"'])
+def test_a_models_temperature_is_a_number_that_it_takes(written: str) -> None:
+    nodes = AGENT.replace("model: m", f"model: m, temperature: {written}")
+    assert codes(refused(osop(nodes))) == ["osop-number"]
+
+
+def test_a_condition_of_a_wrong_type_is_told_as_that() -> None:
+    flow = "[{from: a, to: b, mode: conditional, when: [a]}]"
+    assert codes(refused(osop(api("a") + api("b"), flow))) == ["osop-wrong-type"]
+
+
+@pytest.mark.parametrize("when", ["1 == 2", "true", "1 / 0 == 1"])
+def test_a_condition_that_no_run_decides_is_a_warning(when: str) -> None:
+    found = loaded(osop(api("a") + api("b"), edges(edge("a", "b", "conditional", when))))
+    assert codes(found.diagnostics) == ["osop-constant-condition"]
+
+
+def test_a_circle_that_every_success_goes_round_is_an_error() -> None:
+    nodes = api("a") + api("b") + api("c") + api("d")
+    circle = (edge("a", "b"), edge("b", "c"), edge("c", "b"))
+    assert codes(refused(osop(nodes, edges(*circle, edge("a", "d"))))) == ["osop-endless-loop"]
+    left = loaded(osop(nodes, edges(*circle, edge("c", "d", "fallback"))))
+    assert left.diagnostics == ()
+
+
+def test_a_document_has_only_so_many_nodes_and_edges() -> None:
+    def of(nodes: int, edges_: int) -> str:
+        flow = edges(*[edge("n0", "n1")] * edges_)
+        return osop("".join(api(f"n{i}") for i in range(nodes)), flow)
+
+    assert len(clean(of(MAX_STEPS, 0)).steps) == MAX_STEPS
+    assert codes(refused(of(MAX_STEPS + 1, 0))) == ["osop-too-large"]
+    assert codes(refused(of(2, 4 * MAX_STEPS + 1))) == ["osop-too-large"]
+
+
+def test_names_of_inputs_and_outputs_are_there_once() -> None:
+    twice = api("a", rest="outputs: [{x: data.a}, {x: data.b}]")
+    assert codes(refused(osop(twice))) == ["osop-duplicate-id"]
+    inputs = osop(api("a"), head="inputs: [{name: i}, {name: i, type: string}]")
+    assert codes(refused(inputs)) == ["osop-duplicate-id"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from orchestrator.formats.load import (
     specs_folder,
 )
 from orchestrator.formats.sources import MAX_BYTES
+from tests.unit.formats.loading import SHOP, arazzo, codes, loaded, refused
 
 
 def test_what_was_given_by_name_wins_over_what_is_shipped_and_that_over_the_folder(
@@ -42,6 +44,21 @@ def test_a_document_reads_nothing_outside_of_its_folder(tmp_path: Path, url: str
     with pytest.raises(SourceUnresolved) as caught:
         FileSources(folder=folder).read("n", url)
     assert "--source n=FILE" in caught.value.message
+
+
+@pytest.mark.parametrize("url", ["x\x00.yaml", "https://x.example/\x1b[2J", "\udcff", "x" * 9_000])
+def test_a_url_that_is_none_is_refused_and_steers_no_terminal(tmp_path: Path, url: str) -> None:
+    with pytest.raises(SourceUnresolved) as caught:
+        FileSources(folder=tmp_path, web=Web()).read("n", url)
+    assert "--source n=FILE" in caught.value.message
+    assert caught.value.message.isprintable()
+    assert len(caught.value.message) < 500
+
+
+def test_links_in_a_circle_are_no_file(tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").symlink_to("x.yaml")
+    with pytest.raises(SourceUnresolved):
+        FileSources(folder=tmp_path).read("n", "x.yaml")
 
 
 @dataclass
@@ -108,3 +125,20 @@ def test_every_file_of_the_shipped_map_is_there() -> None:
     shipped = bundled(specs_folder())
     assert len(shipped) == 4
     assert all(path.is_file() for path in shipped.values())
+
+
+def test_a_file_for_no_source_description_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "shop.yaml").write_text(SHOP)
+    document = arazzo("      - {stepId: a, operationId: createOrder}")
+    shop, other = {"shop": tmp_path / "shop.yaml"}, {"shp": tmp_path / "shop.yaml"}
+    assert loaded(document, sources=FileSources(given=shop)).diagnostics == ()
+    [found] = refused(document, sources=FileSources(given=shop | other))
+    assert (found.code, "did you mean 'shop'?" in found.message) == ("source-unknown", True)
+    osop = "{osop_version: '1.0', id: x, nodes: [{id: a, type: api, runtime: {method: GET, url: 'https://a.b'}}], edges: []}"  # noqa: E501
+    assert codes(refused(osop, sources=FileSources(given=shop))) == ["source-unknown"]
+
+
+def test_a_source_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(SourceUnresolved):
+        FileSources(given={"shop": tmp_path / "pipe"}).read("shop", "x.yaml")

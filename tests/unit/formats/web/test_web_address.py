@@ -89,6 +89,7 @@ def test_a_host_is_listed_exactly_with_its_port_and_scheme(url: str, *, allowed:
         ("https://[secret/x", "no URL"),
         ("https://secret.example:99999/x", "no URL"),
         ("https://a.example/secret\ud800", "no URL"),
+        ("https://a.example/secret\x00\n", "no URL"),
         ("https://a.example/" + "secret" * 1_000, "longer than"),
     ],
 )

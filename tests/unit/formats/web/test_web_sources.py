@@ -12,7 +12,8 @@ import pytest
 
 from orchestrator.formats.sources import SourceText, SourceUnreachable, SourceUnresolved
 from orchestrator.formats.web import WebSources
-from orchestrator.formats.web.cache import SourceCache
+from orchestrator.formats.web.cache import Kept, SourceCache
+from orchestrator.formats.web.edition import Edition
 from tests.fakes.clock import ManualClock
 from tests.unit.formats.loading import SHOP, arazzo, codes, loaded, refused
 from tests.unit.formats.web.site import Site, fetcher, open_site, zipped
@@ -80,6 +81,29 @@ def test_a_text_that_did_not_change_is_not_sent_again_and_is_fresh_for_another_d
     desk.clock.advance(DAY - 1)
     desk.read()
     assert [b"If-None-Match" in request for request in desk.site.requests] == [False, True]
+
+
+@pytest.mark.parametrize(
+    "page", ["<!DOCTYPE html><title>Log in</title>", "\ufeff\n  <html>", "<?xml version='1.0'?>"]
+)
+def test_a_page_that_wants_a_login_is_refused_and_not_kept(desk: Desk, page: str) -> None:
+    """Its status is 200: it would stand for the description for a day."""
+    desk.site.put("/x.yaml", page)
+    with pytest.raises(SourceUnresolved) as caught:
+        desk.read()
+    assert "maybe a web page that wants a login; give it with --source shop=FILE" in str(
+        caught.value
+    )
+    desk.site.put("/x.yaml", "one")
+    assert desk.read().text == "one"
+
+
+def test_a_page_that_was_kept_is_asked_for_again(desk: Desk) -> None:
+    """Releases before this one kept everything."""
+    kept = Kept(edition=Edition(data=b"<html>"), checked=desk.clock.unix_ms())
+    SourceCache(desk.folder).keep(desk.url, kept)
+    desk.site.put("/x.yaml", "one")
+    assert desk.read().text == "one"
 
 
 def test_a_clock_that_was_set_back_makes_nothing_fresh(desk: Desk) -> None:
