@@ -49,6 +49,10 @@ format: $(READY) ## Format the code and fix what can be fixed by itself
 bench: $(READY) ## Measure: round trips, bytes, and runs a second beside a hand-written chain
 	$(BIN)/python -m ops.bench spine
 
+.PHONY: chaos
+chaos: $(READY) ## A storm of kills, cuts and lost answers, judged by the books (minutes; CHAOS="--seed 7 --runs 500")
+	@nice -n 10 $(BIN)/python -m ops.chaos $(CHAOS)
+
 .PHONY: lock
 lock: $(READY) ## Write the installed versions into constraints.txt
 	@{ head -1 constraints.txt; $(BIN)/pip freeze --exclude-editable; } > $(VENV)/lock && cp $(VENV)/lock constraints.txt

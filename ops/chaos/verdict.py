@@ -1,0 +1,259 @@
+"""The verdict: what the books say beside what the runs say of themselves. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from ops.chaos.books import Account, Books, answer_lost, refused
+from ops.chaos.journals import Span, Story
+from ops.chaos.schedule import Kind
+from ops.chaos.storm import Struck
+from ops.chaos.workflows import Workflow
+from orchestrator.engine.state import Phase, Status
+from orchestrator.service.inspect import SETTLED
+
+#: What a lost answer may follow by so much: a heartbeat has to run out, Celery to reconnect. ms.
+_ECHO: Final = 15_000
+_EXCUSES: Final = frozenset(Kind) - {Kind.TERM, Kind.LIMIT}
+#: Who begins a call and then makes none, and lives, knows that there is nothing to be in doubt
+#: of: a request on a stalled line arrives in the end.
+_BEFORE_ASKING: Final = _EXCUSES - {Kind.STALL}
+#: Of a Celery result, for a client that waits.
+_RESULTS: Final[Mapping[Status, str]] = {
+    Status.SUCCEEDED: "SUCCESS",
+    Status.FAILED: "FAILURE",
+    Status.CANCELLED: "REVOKED",
+}
+_TOO_MANY: Final = 429
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Something that must not be."""
+
+    code: str
+    says: str
+    #: "" when it is not about one.
+    run: str = ""
+    customer: str = ""
+
+    def as_json(self) -> dict[str, str]:
+        return {
+            "code": self.code, "run": self.run, "customer": self.customer, "says": self.says,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unknown:
+    """A call that nobody knows the outcome of, and why that is so."""
+
+    run: str
+    step: str
+    code: str
+    attempts: int
+    #: "" when nothing explains it.
+    excuse: str
+    #: What the books have of it: "done", "not done", or "never asked" when not even a request.
+    books: str
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "run": self.run, "step": self.step, "code": self.code, "attempts": self.attempts,
+            "excuse": self.excuse, "books": self.books,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    findings: Sequence[Finding]
+    unknowns: Sequence[Unknown]
+    #: Runs by how they stand.
+    states: Mapping[str, int]
+    charged: int
+    texted: int
+
+    @property
+    def ok(self) -> bool:
+        return not self.findings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Court:
+    """What is known; ``verdict`` says what follows."""
+
+    workflow: Workflow
+    books: Books
+    stories: Sequence[Story]
+    struck: Sequence[Struck]
+    #: Every run that the journal has, whoever asked for it.
+    known: Collection[str]
+    problems: Sequence[str]
+    #: Sends of one call before policy gives up, by provider.
+    attempts: Mapping[str, int]
+
+    def verdict(self) -> Verdict:
+        unknowns = [found for story in self.stories for found in self._unknowns(story)]
+        findings = [*self._of_all(), *(f for story in self.stories for f in self._of_run(story))]
+        findings += [_unexplained(found) for found in unknowns if not found.excuse]
+        accounts = self.books.accounts.values()
+        return Verdict(
+            findings=findings,
+            unknowns=unknowns,
+            states=Counter(str(s.state.status) if s.state else "lost" for s in self.stories),
+            charged=sum(len(account.charges) for account in accounts),
+            texted=sum(len(account.texts) for account in accounts),
+        )
+
+    # All together.
+
+    def _of_all(self) -> Iterator[Finding]:
+        for kind, number in self.books.duplicates.items():
+            if number:
+                yield Finding(code=f"duplicate-{kind}", says=f"the books have {number}")
+        for stranger in self.books.strangers:
+            yield Finding(code="nobodys", says=f"it belongs to no customer: {stranger}")
+        for problem in self.problems:
+            yield Finding(code="submitting", says=problem)
+        own = {story.run for story in self.stories}
+        for run in sorted(set(self.known) - own):
+            yield Finding(code="second-run", says="nobody was told of this run", run=run)
+
+    # One run.
+
+    def _of_run(self, story: Story) -> Iterator[Finding]:
+        account = self.books.accounts[story.customer.number]
+        for code, says in (
+            *_lost(story),
+            *_repeated(account),
+            *self._steps(story, account),
+            *_failed(story),
+            *_told(story, account),
+            *self._sent_again(account),
+        ):
+            yield Finding(code=code, says=says, run=story.run, customer=story.customer.key)
+
+    def _steps(self, story: Story, account: Account) -> Iterator[tuple[str, str]]:
+        yield from _effect(story, self.workflow.charges, len(account.charges), "charge")
+        if self.workflow.texts:
+            yield from _effect(story, self.workflow.texts, len(account.texts), "text")
+
+    def _sent_again(self, account: Account) -> Iterator[tuple[str, str]]:
+        """A text after one whose fate nobody knew, and nobody looked it up in between."""
+        for first, second in zip(account.asked, account.asked[1:], strict=False):
+            looked = any(first["at"] < at < second["at"] for at in self.books.looked_up)
+            if not refused(first) and not looked:
+                yield "sent-again", "a text was asked for once more, though it may have gone out"
+
+    # What is unknown.
+
+    def _unknowns(self, story: Story) -> Iterator[Unknown]:
+        if story.report is None:
+            return
+        for row in story.report.steps:
+            if row.state == Phase.UNKNOWN:
+                yield Unknown(
+                    run=story.run,
+                    step=row.step,
+                    code=row.code,
+                    attempts=row.attempts,
+                    excuse=self._excuse(story, row.step, row.attempts),
+                    books=self._in_books(story, row.step),
+                )
+
+    def _in_books(self, story: Story, step: str) -> str:
+        account = self.books.accounts[story.customer.number]
+        if step == self.workflow.texts:
+            return "done" if account.texts else "not done" if account.asked else "never asked"
+        charged = step == self.workflow.charges and account.charges
+        return "done" if charged else "not done"
+
+    def _excuse(self, story: Story, step: str, attempts: int) -> str:
+        if step != self.workflow.texts:
+            return self._gave_up(story, attempts)
+        account = self.books.accounts[story.customer.number]
+        if any(answer_lost(row) for row in account.asked):
+            return "the provider's answer was lost"
+        excuses = _EXCUSES if account.asked else _BEFORE_ASKING
+        spans = [span for span in story.spans() if span.step == step and span.called]
+        kinds = (kind for span in spans if (kind := self._struck_in(span, excuses)))
+        return next(kinds, "")
+
+    def _gave_up(self, story: Story, attempts: int) -> str:
+        """A call with a key is decided by sending it again, until policy says that it is enough."""
+        if story.state is not None and story.state.ending:
+            return "the run was on its way to its end"
+        return "out of attempts" if attempts >= self.attempts["stripe"] else ""
+
+    def _struck_in(self, span: Span, excuses: Container[Kind]) -> str:
+        """The trouble that may have taken this call's answer, or kept it from the journal."""
+        for blow in self.struck:
+            if blow.strike.what not in excuses or not blow.hit:
+                continue
+            ended = span.ended or blow.until
+            meets = blow.at <= ended and span.begun <= blow.until + _ECHO
+            concerns = blow.strike.what is Kind.REDIS or span.pid in blow.pids
+            if meets and concerns:
+                return str(blow.strike.what)
+        return ""
+
+
+def _lost(story: Story) -> Iterator[tuple[str, str]]:
+    if story.state is None:
+        yield "lost", "it was accepted, and the journal has it no more"
+        return
+    status = story.state.status
+    if status not in SETTLED:
+        steps = {step: str(visit.phase) for step, visit in story.state.visits.items()}
+        yield "unfinished", f"it is {status}: {steps}"
+    if (wanted := _RESULTS.get(status)) and story.result != wanted:
+        yield "no-result", f"it has {status}, and a Celery client is told {story.result}"
+
+
+def _repeated(account: Account) -> Iterator[tuple[str, str]]:
+    if len(account.charges) > 1:
+        yield "charged-twice", f"the customer was charged {len(account.charges)} times"
+    if len(account.texts) > 1:
+        yield "texted-twice", f"the customer was texted {len(account.texts)} times"
+
+
+def _effect(story: Story, step: str, found: int, what: str) -> Iterator[tuple[str, str]]:
+    """A step says what stands: one effect when it succeeded, none when it did not."""
+    phase = story.phase(step)
+    if phase == Phase.SUCCEEDED and not found:
+        yield f"no-{what}", f"{step} has succeeded, and the books have no {what}"
+    elif phase in {"", Phase.FAILED, Phase.CANCELLED} and found:
+        said = phase or "never begun"
+        yield f"{what}-denied", f"{step} is {said}, and the books have a {what}"
+
+
+def _told(story: Story, account: Account) -> Iterator[tuple[str, str]]:
+    """Whatever became of a run that ended, it names what stands at the providers, and no more."""
+    if story.report is None or story.state is None or not story.state.end:
+        return
+    named = {name for _, _, name in story.report.effects}
+    stands = {row["payment_intent"] for row in account.charges}
+    stands |= {row["sid"] for row in account.texts}
+    if stands - named:
+        yield "not-told", f"it is {story.report.state}, and does not tell {sorted(stands - named)}"
+    if named - stands:
+        yield "told-falsely", f"it tells {sorted(named - stands)}, which the books do not have"
+
+
+def _failed(story: Story) -> Iterator[tuple[str, str]]:
+    """Nobody's run fails but by a declined card, or by a provider that refused all along."""
+    report = story.report
+    if report is None or report.state != Status.FAILED:
+        return
+    declined = story.customer.declined and report.error_code == "card_declined"
+    limited = report.error is not None and report.error.status == _TOO_MANY
+    if not declined and not limited:
+        yield "failed-unrefused", f"{report.explain()}, and no provider refused it"
+
+
+def _unexplained(found: Unknown) -> Finding:
+    why = "no request was ever made" if found.books == "never asked" else "no answer was lost"
+    says = f"{found.step} is unknown ({found.code}) after {found.attempts} attempts, and {why}"
+    return Finding(code="unknown-unexplained", says=says, run=found.run)
