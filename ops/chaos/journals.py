@@ -26,7 +26,8 @@ class Span:
     begun: int
     #: None: it never did. ms since the epoch.
     ended: int | None = None
-    called: bool = False
+    #: When a call was begun under it, None when none was.
+    called: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +52,7 @@ class Story:
         for event in self.events:
             step = event.fields.get("s", "")
             if event.kind == "begun" and step in held:
-                held[step] = replace(held[step], called=True)
+                held[step] = replace(held[step], called=event.at)
             elif event.kind in _ENDS and step in held:
                 yield replace(held.pop(step), ended=event.at)
             if event.kind == "claimed":

@@ -15,8 +15,12 @@ from ops.chaos.workflows import Workflow
 from orchestrator.engine.state import Phase, Status
 from orchestrator.service.inspect import SETTLED
 
-#: What a lost answer may follow by so much: a heartbeat has to run out, Celery to reconnect. ms.
-_ECHO: Final = 15_000
+#: After a trouble's end the next heartbeat may be so late. ms.
+_ECHO: Final = 3_000
+#: From a call's begin in the journal: until its worker knows of it, and until it is sent. ms.
+_ROUND_TRIP: Final = 100
+_SENDING: Final = 1_000
+_NEVER: Final = 2**63
 _EXCUSES: Final = frozenset(Kind) - {Kind.TERM, Kind.LIMIT}
 #: Who begins a call and then makes none, and lives, knows that there is nothing to be in doubt
 #: of: a request on a stalled line arrives in the end.
@@ -176,9 +180,14 @@ class Court:
         account = self.books.accounts[story.customer.number]
         if any(answer_lost(row) for row in account.asked):
             return "the provider's answer was lost"
+        spans = [span for span in story.spans() if span.step == step]
+        moments = (_answering(span) if account.asked else _asking(span) for span in spans)
         excuses = _EXCUSES if account.asked else _BEFORE_ASKING
-        spans = [span for span in story.spans() if span.step == step and span.called]
-        kinds = (kind for span in spans if (kind := self._struck_in(span, excuses)))
+        kinds = (
+            kind
+            for span, moment in zip(spans, moments, strict=True)
+            if moment and (kind := self._struck_in(moment, span.pid, excuses))
+        )
         return next(kinds, "")
 
     def _gave_up(self, story: Story, attempts: int) -> str:
@@ -187,17 +196,29 @@ class Court:
             return "the run was on its way to its end"
         return "out of attempts" if attempts >= self.attempts["stripe"] else ""
 
-    def _struck_in(self, span: Span, excuses: Container[Kind]) -> str:
-        """The trouble that may have taken this call's answer, or kept it from the journal."""
+    def _struck_in(self, moment: tuple[int, int], pid: int, excuses: Container[Kind]) -> str:
+        """The trouble that may have taken a call's answer, or kept it from the journal."""
+        begun, ended = moment
         for blow in self.struck:
-            if blow.strike.what not in excuses or not blow.hit:
-                continue
-            ended = span.ended or blow.until
-            meets = blow.at <= ended and span.begun <= blow.until + _ECHO
-            concerns = blow.strike.what is Kind.REDIS or span.pid in blow.pids
-            if meets and concerns:
+            meets = blow.at <= ended and begun <= blow.until
+            concerns = blow.strike.what is Kind.REDIS or pid in blow.pids
+            if blow.hit and blow.strike.what in excuses and meets and concerns:
                 return str(blow.strike.what)
         return ""
+
+
+def _answering(span: Span) -> tuple[int, int] | None:
+    """When a call's answer may be lost, or who waits for it lose its lease."""
+    if span.called is None:
+        return None
+    return span.begun - _ECHO, span.ended or _NEVER
+
+
+def _asking(span: Span) -> tuple[int, int] | None:
+    """When who began a call may be kept from making it."""
+    if span.called is None:
+        return None
+    return span.called - _ROUND_TRIP, span.called + _SENDING
 
 
 def _lost(story: Story) -> Iterator[tuple[str, str]]:

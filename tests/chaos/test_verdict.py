@@ -231,6 +231,8 @@ def test_a_text_that_nobody_asked_for_is_unknown_only_when_who_began_it_is_gone(
     stalled = judged(told, nothing, struck=[blow(Kind.STALL, 10_005, 77)])
     assert codes(stalled) == {"unknown-unexplained"}
     assert "no request was ever made" in stalled.findings[0].says
+    long_ago = judged(told, nothing, struck=[blow(Kind.REFUSE, 8_000, 77)])
+    assert codes(long_ago) == {"unknown-unexplained"}
 
 
 def test_a_charge_is_unknown_only_when_its_key_was_tried_to_the_end() -> None:
