@@ -115,9 +115,19 @@ def _parser() -> argparse.ArgumentParser:
         type=_from(0, _LONGEST, float),
     )
     option("minutes", "when everything ends", type=_from(0, _LONGEST, float))
+    option(
+        "heartbeat",
+        "seconds after which a silent worker has lost its leases",
+        type=_from(0.5, 60, float),
+    )
     option("look_ups", "seconds for parked calls to be looked up", type=_from(0, _LONGEST, float))
     parser.add_argument(
-        "--only", type=Kind, nargs="+", choices=list(PROCESSES), help="ways to strike processes"
+        "--only",
+        type=Kind,
+        nargs="+",
+        metavar="KIND",
+        choices=list(PROCESSES),
+        help="ways to strike processes",
     )
     parser.add_argument(
         "--no-429", dest="limited", action="store_const", const=False, help="no storm of 429s"

@@ -101,7 +101,7 @@ class Court:
     def verdict(self) -> Verdict:
         unknowns = [found for story in self.stories for found in self._unknowns(story)]
         findings = [*self._of_all(), *(f for story in self.stories for f in self._of_run(story))]
-        findings += [_unexplained(found) for found in unknowns if not found.excuse]
+        findings += [_unexplained(found) for found in unknowns if _is_finding(found)]
         accounts = self.books.accounts.values()
         return Verdict(
             findings=findings,
@@ -274,7 +274,17 @@ def _failed(story: Story) -> Iterator[tuple[str, str]]:
         yield "failed-unrefused", f"{report.explain()}, and no provider refused it"
 
 
+def _is_finding(found: Unknown) -> bool:
+    """A call that was begun and never sent harms nobody by its doubt: it is listed, no more.
+
+    Which trouble came between is not always to be told from what was struck when.
+    """
+    return not found.excuse and found.books != "never asked"
+
+
 def _unexplained(found: Unknown) -> Finding:
-    why = "no request was ever made" if found.books == "never asked" else "no answer was lost"
-    says = f"{found.step} is unknown ({found.code}) after {found.attempts} attempts, and {why}"
+    says = (
+        f"{found.step} is unknown ({found.code}) after {found.attempts} attempts,"
+        " and no answer was lost"
+    )
     return Finding(code="unknown-unexplained", says=says, run=found.run)

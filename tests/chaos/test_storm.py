@@ -40,7 +40,9 @@ def begun(temporary: Path, *words: str) -> subprocess.Popen[str]:
 
 
 def test_every_run_of_a_short_storm_is_accounted_for(temporary: Path, tmp_path: Path) -> None:
-    words = ("--runs", "60", "--kills", "6", "--redis-kills", "1", "--cuts", "0")
+    kills = ("--kills", "6", "--only", "kill-child", "kill-main", "kill-worker", "terminate")
+    # A call's lease may last 85 s when its outcome finds no Redis: that is for `make chaos`.
+    words = ("--runs", "60", "--redis-kills", "0", "--cuts", "0", "--heartbeat", "5", *kills)
     storm = begun(temporary, *words, "--keep", str(tmp_path))
     said, _ = storm.communicate(timeout=160)
     assert storm.returncode == 0, said
@@ -48,7 +50,7 @@ def test_every_run_of_a_short_storm_is_accounted_for(temporary: Path, tmp_path: 
     verdict = json.loads((tmp_path / "verdict.json").read_text())
     assert sum(verdict["states"].values()) == 60
     assert verdict["charged"] > 30
-    assert verdict["struck"]["kill-redis"] == 1
+    assert verdict["struck"]["kill-worker"] > 0
     assert verdict["restarts"] > 0
     assert left(temporary) == []
 
