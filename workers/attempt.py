@@ -311,8 +311,9 @@ class Attempt:
         self._reached(Checkpoint.BEGUN, held.ref)
         held = _begun(held, begun, at)
         if not self._alive() or self._now(held) >= begun.until:
-            # Stopped since the last heartbeat: the lease may be another's by now.
-            return Told(Said.IGNORE, "lease-lost")
+            # Stopped since the last heartbeat: the lease may be another's by now. Nothing was sent,
+            # so it is given back; if it is another's, the fence refuses that.
+            return self._settle(held, Outcome(result=Result.WITHDRAWN), carried)
         return self._call(held, request, headers, carried)
 
     def _call(
