@@ -208,7 +208,7 @@ def test_killed_itself_it_leaves_nothing(demo: Callable[..., Show]) -> None:
 def test_a_part_that_breaks_is_named_and_only_logs_are_kept(demo: Callable[..., Show]) -> None:
     show = demo()
     show.until("Starting")
-    wait_for(lambda: part(show, " flower "), "Flower's process")
+    wait_for(lambda: part(show, " flower "), "Flower's process", seconds=60)
     show.seen |= below(show.process.pid)
     os.kill(part(show, " flower "), signal.SIGKILL)
     code, out = show.end()
