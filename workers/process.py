@@ -13,8 +13,9 @@ import structlog
 from orchestrator.errors import DurazzoError
 from orchestrator.journal.port import Ref
 from orchestrator.wiring import Wiring
-from workers.attempt import Attempt, Checkpoint
+from workers.attempt import Attempt
 from workers.credentials import Credentials
+from workers.held import Checkpoint
 from workers.http import Caller
 from workers.logs import redaction
 from workers.pulse import TICK_EVERY, Pulse

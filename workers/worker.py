@@ -14,7 +14,7 @@ from orchestrator.journal.port import Ref
 from orchestrator.settings import Settings, from_environ
 from orchestrator.wiring import wire
 from workers import logs, tasks
-from workers.attempt import Checkpoint
+from workers.held import Checkpoint
 from workers.process import Process, build
 
 

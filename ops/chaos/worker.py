@@ -11,7 +11,7 @@ from typing import Final
 
 from ops.chaos import mutations
 from orchestrator.journal.port import Ref
-from workers.attempt import Checkpoint
+from workers.held import Checkpoint
 from workers.worker import create
 
 #: At every place to die, so that troubles find it. s.

@@ -8,12 +8,27 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
 
 from orchestrator.journal.port import Ref
 
 Fate = Literal["end", "stop", "crash"]
 _here = threading.local()
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Which of an actor's calls to Redis get no answer, by number from 0."""
+
+    first: int = 0
+    #: The first that gets one again.
+    past: int = 0
+    #: Whether the first of them is carried out all the same.
+    carried_out: bool = False
+
+
+HEARD = Silence()
 
 
 class Crashed(BaseException):
@@ -31,6 +46,8 @@ class Actor:
         self.error: BaseException | None = None
         #: Every change of the journal is sent twice, as a client does that lost an answer.
         self.echo = False
+        self.silence = HEARD
+        self.calls = 0
         #: Places that it went past.
         self.passed = 0
         self._work = work

@@ -20,7 +20,9 @@ from orchestrator.journal.port import (
     NewRun,
     Ref,
     Settlement,
+    Stop,
     Tick,
+    Wake,
 )
 from orchestrator.plan.graph import Graph
 
@@ -60,9 +62,16 @@ class CheckedJournal:
         frozen: bytes | None,
         limits: Sequence[Limit],
         durable: bool = False,
+        provider: str = "",
     ) -> Begun:
         begun = self.inner.begin(
-            ref, fence, deadline_ms=deadline_ms, frozen=frozen, limits=limits, durable=durable
+            ref,
+            fence,
+            deadline_ms=deadline_ms,
+            frozen=frozen,
+            limits=limits,
+            durable=durable,
+            provider=provider,
         )
         check_fold(self.inner, ref.run)
         return begun
@@ -99,6 +108,33 @@ class CheckedJournal:
         check_fold(self.inner, run)
         return number
 
+    def stop(self, provider: str, *, by: str, reason: str) -> Stop:
+        return self.inner.stop(provider, by=by, reason=reason)
+
+    def go_on(
+        self, provider: str, *, by: str, reason: str, limit: int, spacing_us: int
+    ) -> Wake:
+        found = self.inner.go_on(
+            provider, by=by, reason=reason, limit=limit, spacing_us=spacing_us
+        )
+        self._check_all()
+        return found
+
+    def wake(self, provider: str, *, limit: int, spacing_us: int, woken: int) -> Wake:
+        found = self.inner.wake(provider, limit=limit, spacing_us=spacing_us, woken=woken)
+        self._check_all()
+        return found
+
+    def _check_all(self) -> None:
+        for run in self.inner.recent(1_000):
+            check_fold(self.inner, run)
+
+    def stops(self, *, reasons: bool = False) -> Sequence[Stop]:
+        return self.inner.stops(reasons=reasons)
+
+    def house(self, *, reasons: bool = False) -> list[Event]:
+        return self.inner.house(reasons=reasons)
+
     def mark_sent(self, ref: Ref, seen: Visit, *, patience_ms: int) -> int | None:
         send = self.inner.mark_sent(ref, seen, patience_ms=patience_ms)
         check_fold(self.inner, ref.run)
@@ -131,8 +167,8 @@ class CheckedJournal:
     def read(self, run: str) -> State | None:
         return self.inner.read(run)
 
-    def history(self, run: str) -> list[Event]:
-        return self.inner.history(run)
+    def history(self, run: str, *, reasons: bool = False) -> list[Event]:
+        return self.inner.history(run, reasons=reasons)
 
     def inputs(self, run: str) -> Mapping[str, Json]:
         return self.inner.inputs(run)
@@ -145,6 +181,11 @@ class CheckedJournal:
 
     def recent(self, limit: int) -> list[str]:
         return self.inner.recent(limit)
+
+    def page(
+        self, *, until: int, since: int, limit: int, after: str = ""
+    ) -> Sequence[tuple[str, State]]:
+        return self.inner.page(until=until, since=since, limit=limit, after=after)
 
 
 @dataclass(slots=True)
@@ -169,9 +210,15 @@ class Lease:
         frozen: bytes | None = b"request",
         limits: Sequence[Limit] = (),
         deadline_ms: int = 10_000,
+        provider: str = "",
     ) -> Begun:
         begun = self.journal.begin(
-            self.ref, self.fence, deadline_ms=deadline_ms, frozen=frozen, limits=limits
+            self.ref,
+            self.fence,
+            deadline_ms=deadline_ms,
+            frozen=frozen,
+            limits=limits,
+            provider=provider,
         )
         if begun.verdict is Began.YES:
             fields: dict[str, Json] = {"s": self.ref.step, "a": begun.attempt, "u": begun.until}

@@ -18,7 +18,7 @@ from orchestrator.driver import Driver, Plans
 from orchestrator.engine.advance import Decision
 from orchestrator.engine.events import Event
 from orchestrator.engine.state import Phase, State, Status, Visit
-from orchestrator.errors import DurazzoError
+from orchestrator.errors import DurazzoError, JournalUnavailable
 from orchestrator.expressions.nodes import Json
 from orchestrator.journal.port import (
     Acceptance,
@@ -29,7 +29,9 @@ from orchestrator.journal.port import (
     NewRun,
     Ref,
     Settlement,
+    Stop,
     Tick,
+    Wake,
 )
 from orchestrator.journal.redis import RedisJournal
 from orchestrator.journal.seal import NoSeal
@@ -39,14 +41,15 @@ from orchestrator.plan.model import Plan
 from orchestrator.service.core import Core
 from orchestrator.service.retry import retry
 from orchestrator.wiring import load_profiles
-from tests.fakes.actors import Actor, Fate, current, pause
+from tests.fakes.actors import HEARD, Actor, Fate, Silence, current, pause
 from tests.fakes.clock import ManualClock, SeededEntropy
 from tests.fakes.journal import check_fold
 from tests.fakes.plans import new_run
 from tests.fakes.provider import Effect, Provider, Weather
 from tests.fakes.servers import fake_redis
-from workers.attempt import Attempt, Checkpoint
+from workers.attempt import Attempt
 from workers.credentials import Credentials
+from workers.held import Checkpoint
 from workers.timekeeper import Timekeeper
 from workers.told import Said, Told
 
@@ -67,10 +70,18 @@ class StoppingJournal:
     def _change(self, name: str, *args: Any, **named: Any) -> Any:
         pause(name)
         method = getattr(self._inner, name)
-        answer = method(*args, **named)
-        if (actor := current()) is not None and actor.echo:
+        actor = current()
+        if actor is None:
             return method(*args, **named)
-        return answer
+        number, silence = actor.calls, actor.silence
+        actor.calls += 1
+        silent = silence.first <= number < silence.past
+        if silent and not (number == silence.first and silence.carried_out):
+            raise JournalUnavailable("no answer")
+        answer = method(*args, **named)
+        if silent:
+            raise JournalUnavailable("no answer")
+        return method(*args, **named) if actor.echo else answer
 
     def accept(self, new: NewRun) -> Acceptance:
         found: Acceptance = self._change("accept", new)
@@ -89,6 +100,7 @@ class StoppingJournal:
         frozen: bytes | None,
         limits: Sequence[Limit],
         durable: bool = False,
+        provider: str = "",
     ) -> Begun:
         found: Begun = self._change(
             "begin",
@@ -98,6 +110,7 @@ class StoppingJournal:
             frozen=frozen,
             limits=limits,
             durable=durable,
+            provider=provider,
         )
         return found
 
@@ -159,8 +172,8 @@ class StoppingJournal:
     def read(self, run: str) -> State | None:
         return self._inner.read(run)
 
-    def history(self, run: str) -> list[Event]:
-        return self._inner.history(run)
+    def history(self, run: str, *, reasons: bool = False) -> list[Event]:
+        return self._inner.history(run, reasons=reasons)
 
     def inputs(self, run: str) -> Mapping[str, Json]:
         return self._inner.inputs(run)
@@ -173,6 +186,33 @@ class StoppingJournal:
 
     def recent(self, limit: int) -> list[str]:
         return self._inner.recent(limit)
+
+    def page(
+        self, *, until: int, since: int, limit: int, after: str = ""
+    ) -> Sequence[tuple[str, State]]:
+        return self._inner.page(until=until, since=since, limit=limit, after=after)
+
+    def stop(self, provider: str, *, by: str, reason: str) -> Stop:
+        found: Stop = self._change("stop", provider, by=by, reason=reason)
+        return found
+
+    def go_on(
+        self, provider: str, *, by: str, reason: str, limit: int, spacing_us: int
+    ) -> Wake:
+        paces = {"limit": limit, "spacing_us": spacing_us}
+        found: Wake = self._change("go_on", provider, by=by, reason=reason, **paces)
+        return found
+
+    def wake(self, provider: str, *, limit: int, spacing_us: int, woken: int) -> Wake:
+        paces = {"limit": limit, "spacing_us": spacing_us, "woken": woken}
+        found: Wake = self._change("wake", provider, **paces)
+        return found
+
+    def stops(self, *, reasons: bool = False) -> Sequence[Stop]:
+        return self._inner.stops(reasons=reasons)
+
+    def house(self, *, reasons: bool = False) -> list[Event]:
+        return self._inner.house(reasons=reasons)
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,13 +376,14 @@ class World:
         weather: Weather = "answer",
         *,
         echo: bool = False,
+        silence: Silence = HEARD,
     ) -> Actor:
         message = self.broker.queue.pop(index)
         task = message.tasks[0]
         ref = Ref(task.run, task.step, task.visit)
         host = self.workers[worker]
         actor = Actor(host.name, lambda: self._task(host, message, ref), ref)
-        actor.echo = echo
+        actor.echo, actor.silence = echo, silence
         self._start(actor, fate, passes, weather)
         if actor.crashed:
             # Celery calls the error callback for a killed pool child as well.

@@ -9,7 +9,7 @@ import os
 import signal
 
 from orchestrator.journal.port import Ref
-from workers.attempt import Checkpoint
+from workers.held import Checkpoint
 from workers.worker import create
 
 CHECKPOINT, STEP, WHO = os.environ.get("KILL", "::").split(":")

@@ -90,6 +90,24 @@ def test_a_cancelled_run_looks_up_what_it_may_have_sent_and_then_ends(at_home: H
     assert posts(at_home, "/twilio/") == 1
 
 
+def test_a_confirmation_that_may_still_come_is_waited_for_before_a_cancelled_run_ends(
+    at_home: House,
+) -> None:
+    """What was not done by the first look may be done by the second."""
+    run = at_home.submit(osop_with("pm_card_visa"), {})
+    at_home.worker(kill="begun:confirm_payment:worker")
+    wait_for(at_home.mark.exists, "the kill", seconds=60)
+    cancel(at_home.wiring.core, run.id, by="test", reason="")
+    at_home.worker()
+    looked_up(at_home, run)
+    wait_for(lambda: run.state().visits["confirm_payment"].code == "not-done-yet", "its outcome")
+    assert run.status() == "unknown"
+    later(at_home)
+    wait_for(lambda: run.status() == "cancelled", "the end")
+    assert posts(at_home, "/confirm") == 0
+    assert at_home.ledger()["charges"] == []
+
+
 @pytest.mark.parametrize(
     ("outcome", "ends", "code"),
     [("", "succeeded", ""), ("?outcome=fail", "failed", "payment_intent_authentication_failure")],

@@ -25,7 +25,7 @@ from hypothesis.stateful import (
 from orchestrator.engine.state import Status
 from orchestrator.plan.model import Plan
 from tests.fakes import plans
-from tests.fakes.actors import Fate
+from tests.fakes.actors import HEARD, Fate, Silence
 from tests.fakes.provider import WEATHERS, Weather
 from tests.fakes.world import World
 
@@ -58,6 +58,16 @@ SPANS = st.sampled_from([
     3_600_000,
     90_000_000,  # 25 h: Stripe has forgotten its keys
 ])
+#: Which calls to Redis get no answer.
+SILENCES = st.one_of(
+    st.just(HEARD),
+    st.builds(
+        lambda first, calls, carried_out: Silence(first, first + calls, carried_out),
+        st.integers(0, 4),
+        st.integers(1, 8),
+        st.booleans(),
+    ),
+)
 STORM = st.lists(st.tuples(FATES, SKIES), min_size=1, max_size=8)
 
 
@@ -78,14 +88,23 @@ class Durazzo(RuleBasedStateMachine):
     # The broker.
 
     @precondition(lambda self: self.world.broker.queue)
-    @rule(index=ANY, host=ANY, fate=FATES, sky=SKIES, echo=st.booleans())
+    @rule(index=ANY, host=ANY, fate=FATES, sky=SKIES, echo=st.booleans(), silence=SILENCES)
     def deliver(
-        self, index: int, host: int, fate: tuple[Fate, int], sky: Weather, echo: bool
+        self,
+        index: int,
+        *,
+        host: int,
+        fate: tuple[Fate, int],
+        sky: Weather,
+        echo: bool,
+        silence: Silence,
     ) -> None:
         awake = self._awake()
         if awake:
             index %= len(self.world.broker.queue)
-            self.world.deliver(index, awake[host % len(awake)], *fate, sky, echo=echo)
+            self.world.deliver(
+                index, awake[host % len(awake)], *fate, sky, echo=echo, silence=silence
+            )
 
     @precondition(lambda self: self.world.broker.queue)
     @rule(index=ANY)

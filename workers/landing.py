@@ -1,0 +1,140 @@
+"""The end of an attempt: its outcome and what follows from it, written and carried out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container
+from typing import Final, TypeVar
+
+import structlog
+
+from orchestrator.clock import Clock, Entropy
+from orchestrator.driver import Driver
+from orchestrator.engine.advance import Decision, advance
+from orchestrator.engine.events import apply, outcome_landed
+from orchestrator.engine.state import Outcome
+from orchestrator.errors import JournalUnavailable
+from orchestrator.journal.port import Committed, Journal, Ref, Settlement
+from workers.held import Checkpoint, Held
+from workers.judge import Judgement
+from workers.told import Said, Told, told_of
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+#: Between tries to reach Redis: the first wait doubles up to the last. ms.
+_FIRST_WAIT: Final = 100
+_LAST_WAIT: Final = 2_000
+
+
+class Landing:
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        driver: Driver,
+        clock: Clock,
+        entropy: Entropy,
+        reached: Callable[[Checkpoint, Ref], None],
+    ) -> None:
+        self._journal = journal
+        self._driver = driver
+        self._clock = clock
+        self._entropy = entropy
+        self._reached = reached
+
+    def land(
+        self,
+        held: Held,
+        outcome: Outcome,
+        carried: Container[tuple[str, int]],
+        judgement: Judgement | None = None,
+        *,
+        adopting: str = "",
+    ) -> Told:
+        """``adopting``: the effect that was looked up and is this call's if nobody else has it.
+
+        Raises JournalUnavailable when Redis stays away for as long as the lease holds.
+        """
+        ref, now = held.ref, held.now
+        event = outcome_landed(at=now, step=ref.step, visit=held.visit, outcome=outcome)
+        landed = apply(held.state, event)
+        decision = advance(held.graph, landed, now)
+        settlement = Settlement(
+            event=event,
+            visit=landed.visits[ref.step],
+            outputs=judgement.outputs if judgement else None,
+            pause=judgement.pause if judgement else None,
+            effect=adopting or (judgement.effect if judgement else ""),
+            adopted=bool(adopting),
+        )
+        committed = self._commit(held, settlement, decision)
+        self._reached(Checkpoint.COMMITTED, ref)
+        _log(held, outcome, committed, now)
+        match committed:
+            case Committed.TAKEN:
+                return Told(Said.IGNORE, committed)
+            case Committed.LOST:
+                return Told(Said.IGNORE, "lease-lost")
+            case Committed.YES if decision is not None:
+                return self._follow(ref, decision, carried)
+            case _:
+                state = self._driver.carry_on(ref.run)
+                return told_of(state.visits.get(ref.step) if state else None, ref)
+
+    def reread(self, held: Held) -> Held | None:
+        """What the journal has of the lease, after Redis left it open; None: it holds no more."""
+        return held.reread(self._patiently(held, lambda: self._journal.read(held.ref.run)))
+
+    def _commit(self, held: Held, settlement: Settlement, decision: Decision | None) -> Committed:
+        """What became of a call is known here only, so it is kept until Redis takes it."""
+        ref, tries = held.ref, 0
+
+        def commit() -> Committed:
+            nonlocal tries
+            tries += 1
+            return self._journal.commit(ref, held.visit.fence, settlement, decision)
+
+        committed = self._patiently(held, commit)
+        if committed is Committed.LOST and tries > 1:
+            # An earlier try may have landed, and its answer was lost.
+            self._driver.send_entered(ref.run, ref.step, ref.visit)
+        return committed
+
+    def _patiently(self, held: Held, work: Callable[[], T]) -> T:
+        """Try while the lease holds. Raises JournalUnavailable then."""
+        wait = _FIRST_WAIT
+        while True:
+            try:
+                return work()
+            except JournalUnavailable as error:
+                # All that lost it would come back together.
+                span = wait // 2 + int(self._entropy.uniform() * wait / 2)
+                wait = min(2 * wait, _LAST_WAIT)
+                if held.now + span >= held.visit.until:
+                    raise
+                log.warning("journal.waits", run=held.ref.run, step=held.ref.step, code=error.code)
+                self._clock.sleep_ms(span)
+
+    def _follow(self, ref: Ref, decision: Decision, carried: Container[tuple[str, int]]) -> Told:
+        told = told_of(decision.after.visits[ref.step], ref)
+        by_callback = decision.entered if told.said is Said.HANDLED else ()
+        by_chain = [v for v in decision.entered if v in carried] if told.said is Said.GO_ON else ()
+        self._driver.follow(ref.run, decision, carried={*by_callback, *by_chain})
+        self._reached(Checkpoint.FOLLOWED, ref)
+        return told
+
+
+def _log(held: Held, outcome: Outcome, committed: Committed, now: int) -> None:
+    log.info(
+        "attempt.finished",
+        run=held.ref.run,
+        step=held.ref.step,
+        visit=held.ref.visit,
+        attempt=held.visit.attempts,
+        outcome=outcome.result.value,
+        code=outcome.code,
+        status=outcome.status,
+        committed=committed.value,
+        ms=now - held.seen,
+    )

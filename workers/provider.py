@@ -1,0 +1,110 @@
+"""The other end: makes a request go where it belongs, and says what the answer comes to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+from urllib.parse import urlsplit
+
+from orchestrator.clock import Clock
+from orchestrator.engine.state import Outcome, Result
+from orchestrator.journal.port import Limit
+from orchestrator.policy.outcomes import Kind, Verdict, classify, effect
+from orchestrator.policy.outcomes import Result as Reply
+from orchestrator.policy.profiles import Profile
+from workers.credentials import Credentials, Whose, whose
+from workers.doubt import Doubt
+from workers.held import Held
+from workers.http import Caller, rewrite
+from workers.judge import Judgement, judge
+from workers.look_up import effect_of, subject_of
+from workers.render import FrozenRequest
+
+#: Operator trouble (a refused key, a suspended account) is tried again after this. ms.
+OPERATOR_PAUSE: Final = 30_000
+
+
+class Provider:
+    def __init__(
+        self,
+        *,
+        caller: Caller,
+        credentials: Credentials,
+        servers: Mapping[str, str],
+        clock: Clock,
+        doubt: Doubt,
+    ) -> None:
+        self._caller = caller
+        self._credentials = credentials
+        self._servers = servers
+        self._clock = clock
+        self._doubt = doubt
+
+    def authorize(self, held: Held, request: FrozenRequest) -> list[tuple[str, str]]:
+        """The request's headers. Raises CredentialMissing."""
+        return self._credentials.authorize(request, held.profile)
+
+    def send(self, held: Held, request: FrozenRequest, headers: list[tuple[str, str]]) -> Reply:
+        return self._caller.call(
+            request,
+            headers=headers,
+            url=request.via or rewrite(request.url, self._servers),
+            deadline_s=held.profile.deadline_ms / 1000,
+        )
+
+    def judge(self, held: Held, request: FrozenRequest, reply: Reply) -> Judgement:
+        verdict = classify(
+            held.profile,
+            method=request.method,
+            keyed=request.key is not None,
+            result=reply,
+            now_ms=self._clock.unix_ms(),
+        )
+        owner = whose(request, held.profile)
+        if verdict.kind is Kind.OPERATOR and owner is Whose.RUN:
+            # The run brought its own credential: nobody is to wait for it.
+            verdict = replace(verdict, kind=Kind.FINAL)
+        judgement = judge(held.step, held.context, request, reply, verdict)
+        done = effect(
+            held.profile, method=request.method, path=urlsplit(request.url).path, result=reply
+        )
+        succeeded = judgement.outcome.result is Result.SUCCEEDED
+        operator = judgement.outcome.result is Result.OPERATOR
+        outcome = self._timed(held, request, reply, judgement.outcome, verdict)
+        return replace(
+            judgement,
+            outcome=replace(outcome, effect=done),
+            effect=effect_of(held.profile, request, reply) if succeeded else "",
+            pause=_pause(held.profile) if operator and owner is Whose.HOUSE else None,
+        )
+
+    def _timed(
+        self, held: Held, request: FrozenRequest, reply: Reply, outcome: Outcome, verdict: Verdict
+    ) -> Outcome:
+        """When it is sent again, and when it is looked up."""
+        if outcome.result is Result.OPERATOR:
+            return replace(outcome, delay=OPERATOR_PAUSE)
+        if outcome.result in {Result.TRANSIENT, Result.UNKNOWN}:
+            outcome = replace(outcome, delay=self._doubt.delay(held, request, verdict))
+        if outcome.result not in {Result.UNKNOWN, Result.PENDING}:
+            return outcome
+        subject = subject_of(held.profile, request, reply)
+        resend = outcome.result is Result.UNKNOWN and not verdict.stop
+        look = self._doubt.next_look(held, request, subject, resend=resend)
+        return replace(outcome, look=look, subject=subject)
+
+
+def limits_of(profile: Profile, request: FrozenRequest) -> list[Limit]:
+    """What the request takes a token of."""
+    path = "/" + request.url.partition("://")[2].partition("/")[2].partition("?")[0]
+    return [
+        Limit(scope=f"{profile.name}/{limit.name}", per_second=limit.per_second, burst=limit.burst)
+        for limit in profile.limits
+        if limit.applies(request.method, path)
+    ]
+
+
+def _pause(profile: Profile) -> tuple[str, int] | None:
+    """The provider refused the account that all of its calls use: nobody calls it for a while."""
+    return (f"{profile.name}/{profile.limits[0].name}", OPERATOR_PAUSE) if profile.limits else None
