@@ -133,10 +133,17 @@ def _parser() -> argparse.ArgumentParser:
         "--no-429", dest="limited", action="store_const", const=False, help="no storm of 429s"
     )
     parser.add_argument(
-        "--rollback",
+        "--power-cuts",
         action="store_const",
         const=True,
-        help="Redis loses acknowledged writes with each kill: more than durazzo promises to bear",
+        help="each kill of Redis takes what was not on its disk yet, acknowledged or not: without"
+        " --barrier accepted runs may be lost",
+    )
+    parser.add_argument(
+        "--barrier",
+        action="store_const",
+        const=True,
+        help="DURAZZO_BARRIER=on: what must not be lost is waited for until it is on the disk",
     )
     parser.add_argument("--keep", type=Path, help="folder for plan, verdict and evidence")
     parser.add_argument("--plan", action="store_true", help="print the plan and do nothing")

@@ -72,7 +72,7 @@ def _story(wiring: Wiring, customer: Customer, name: str) -> Story:
     try:
         report = run.report() if state else None
     except UnknownRun:
-        # Its plan went with a rollback.
+        # Its plan went with a power cut.
         report = None
     return Story(
         customer=customer,

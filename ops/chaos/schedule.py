@@ -91,8 +91,11 @@ class Options:
     limited: bool = True
     #: Processes are struck with these only; none: with all.
     only: tuple[Kind, ...] = ()
-    #: Every kill of Redis takes the tail of its log with it: acknowledged writes are lost.
-    rollback: bool = False
+    #: Every kill of Redis is a power cut: it takes what was not on the disk yet, acknowledged or
+    #: not.
+    power_cuts: bool = False
+    #: What must not be lost is waited for until it is on the disk.
+    barrier: bool = False
     #: How long the storm lasts; 0: as ``seconds`` finds it good. s.
     storm: float = 0
     #: Everything ends after so long.

@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ import httpx
 
 from ops import lab
 from ops.chaos.crew import ChaosBroken, Crew, Member, strike
+from ops.chaos.disk import Disk
 from ops.chaos.links import Link, Links
 from ops.chaos.schedule import Fault, Options, link_names
 from ops.embedded import Embedded
@@ -78,6 +79,7 @@ class Stage:
         lines: Mapping[str, Link],
         valkey: Embedded,
         redis: Member,
+        disk: Disk,
         sandbox: str,
         slots: Sequence[Slot],
         desk: Wiring,
@@ -92,6 +94,7 @@ class Stage:
         self._crew = crew
         self._valkey = valkey
         self._redis = redis
+        self._disk = disk
         self._sandbox = sandbox
 
     @property
@@ -113,10 +116,11 @@ class Stage:
         for slot in self.slots:
             slot.tend()
 
-    def kill_redis(self, *, rollback: int) -> int:
-        """Kills it, and takes so many bytes from the end of its log; how many there were."""
+    def kill_redis(self, *, lost: float = 0) -> None:
+        """``lost``: the share that a power cut takes of what was not on the disk yet."""
         self._crew.bury(self._redis)
-        return _truncate(self._valkey.home, rollback) if rollback else 0
+        if lost:
+            self._disk.cut_power(lost)
 
     def start_redis(self) -> None:
         self._redis = _started_redis(self._crew, self._valkey)
@@ -170,11 +174,12 @@ class Stage:
 @contextmanager
 def staged(options: Options) -> Iterator[Stage]:
     """Nothing of it is left when the context ends, however it ends. Raises ChaosBroken."""
-    with Crew() as crew, Links() as links:
+    with Crew() as crew, Links() as links, ExitStack() as stack:
         valkey = Embedded(crew.folder / "data")
         valkey.home.mkdir(mode=0o700)
         crew.also_remove(valkey.socket)
         redis = _started_redis(crew, valkey)
+        disk = stack.enter_context(Disk(valkey.home, valkey.socket))
         sandbox, variables = _started_sandbox(crew)
         lines = _laid(options, links, crew.folder, valkey=valkey, sandbox=sandbox)
         environ = {
@@ -183,6 +188,7 @@ def staged(options: Options) -> Iterator[Stage]:
             "DURAZZO_KEYS": valkey.key(),
             "DURAZZO_HEARTBEAT": str(options.heartbeat),
             "PYTHONPATH": str(lab.CHECKOUT),
+            "DURAZZO_BARRIER": "on" if options.barrier else "off",
             "DURAZZO_CHAOS_BREAK": options.broken,
         }
         submitter = lines["submitter to redis"]
@@ -197,6 +203,7 @@ def staged(options: Options) -> Iterator[Stage]:
                 lines=lines,
                 valkey=valkey,
                 redis=redis,
+                disk=disk,
                 sandbox=sandbox,
                 slots=list(_slots(options, crew, lines, environ)),
                 desk=wirings[0],
@@ -265,17 +272,6 @@ def _started_sandbox(crew: Crew) -> tuple[str, dict[str, str]]:
         raise ChaosBroken("the sandbox has another account than its settings say")
     stripe: str = json.loads(variables["DURAZZO_SERVERS"])["https://api.stripe.com"]
     return stripe.removesuffix("/stripe"), variables
-
-
-def _truncate(home: Path, size: int) -> int:
-    """The log's newest file is the one that is written to."""
-    files = sorted((home / "appendonlydir").glob("*.incr.aof"), key=lambda f: f.stat().st_mtime)
-    if not files:
-        raise ChaosBroken("Valkey keeps no log of writes that could lose its tail")
-    taken = min(size, files[-1].stat().st_size)
-    with files[-1].open("r+b") as file:
-        file.truncate(files[-1].stat().st_size - taken)
-    return taken
 
 
 def _wait(ready: Callable[[], object], what: str) -> None:

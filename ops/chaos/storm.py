@@ -23,8 +23,6 @@ _TURN: Final = 0.03
 _LOOK: Final = 0.5
 #: Finished runs whose duties are left undone are given up after this. s.
 _OWING: Final = 15.0
-#: A rollback takes so much from the log of writes. Bytes.
-_ROLLED_BACK: Final = 200_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +151,7 @@ class Storm:
         if not self._redis:
             return None
         self._redis = False
-        self._stage.kill_redis(rollback=_ROLLED_BACK if self._schedule.options.rollback else 0)
+        self._stage.kill_redis(lost=1.0 if self._schedule.options.power_cuts else 0)
         self._push(self._now() + one.seconds, self._restart_redis)
         return ()
 

@@ -1,0 +1,83 @@
+"""What of Redis' log of writes is on the disk for certain, and a power cut, which takes the rest.
+
+A killed process loses nothing that it wrote: the system has it. A machine that loses its
+power loses what was not synchronised yet, acknowledged or not.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import redis
+
+#: Longer than a second: under appendfsync everysec the disk has it by then. ms.
+_PATIENCE: Final = 5_000
+_MARK: Final = "chaos:written"
+
+
+class Disk:
+    """Watches over an append-only file, from when it is entered."""
+
+    def __init__(self, home: Path, socket: Path) -> None:
+        self._folder = home / "appendonlydir"
+        self._socket = socket
+        self._safe = 0
+        self._file: Path | None = None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="chaos-disk", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        self._thread.join(timeout=_PATIENCE / 1000 + 5)
+
+    def cut_power(self, share: float) -> int:
+        """Of what only the system had, this share is lost; how many bytes. Redis must be dead.
+
+        What it acknowledged as synchronised stays.
+        """
+        newest = self._newest()
+        if newest is None or newest != self._file:
+            return 0
+        size = newest.stat().st_size
+        kept = size - round(share * (size - self._safe))
+        with newest.open("r+b") as file:
+            file.truncate(kept)
+        self._safe = kept
+        return size - kept
+
+    def _watch(self) -> None:
+        client = redis.Redis(unix_socket_path=str(self._socket), socket_timeout=_PATIENCE / 1000)
+        with client:
+            while not self._stop.wait(0.02):
+                with suppress(redis.RedisError, OSError):
+                    self._look(client)
+
+    def _look(self, client: redis.Redis) -> None:
+        file = self._newest()
+        if file is None:
+            return
+        written = file.stat().st_size
+        with client.pipeline(transaction=False) as pipeline:
+            pipeline.incr(_MARK)
+            pipeline.execute_command("WAITAOF", 1, 0, _PATIENCE)  # type: ignore[no-untyped-call]
+            _, (synchronised, _) = pipeline.execute()
+        if synchronised and file == self._newest():
+            self._file, self._safe = file, written
+
+    def _newest(self) -> Path | None:
+        """The log's newest file is the one that is written to."""
+        files = sorted(self._folder.glob("*.incr.aof"), key=lambda f: f.stat().st_mtime)
+        return files[-1] if files else None
