@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from ops.chaos import report
-from ops.chaos.crew import ChaosBroken
 from ops.chaos.mutations import MUTATIONS
 from ops.chaos.passage import passed
 from ops.chaos.schedule import PROCESSES, Kind, Options, schedule
+from ops.chaos.stage import ChaosBroken
 from ops.chaos.workflows import WORKFLOWS
 from orchestrator.errors import DurazzoError
 

@@ -15,10 +15,10 @@ from typing import Any, Final
 import httpx
 
 from ops import lab
-from ops.chaos.crew import ChaosBroken, Crew, Member, strike
 from ops.chaos.disk import Disk
 from ops.chaos.links import Link, Links
 from ops.chaos.schedule import Fault, Options, link_names
+from ops.crew import Crew, Member, strike
 from ops.embedded import Embedded
 from ops.sandbox.settings import TWILIO_ACCOUNT_SID
 from orchestrator.settings import from_environ
@@ -30,6 +30,10 @@ _PATIENCE: Final = 60.0
 _PAUSE: Final = 0.3
 #: Children whose parent was killed may finish what they do. s.
 _ORPHANS: Final = 3.0
+
+
+class ChaosBroken(Exception):
+    """The storm itself does not work: it says nothing about durazzo."""
 
 
 class Slot:
@@ -174,7 +178,7 @@ class Stage:
 @contextmanager
 def staged(options: Options) -> Iterator[Stage]:
     """Nothing of it is left when the context ends, however it ends. Raises ChaosBroken."""
-    with Crew() as crew, Links() as links, ExitStack() as stack:
+    with Crew("chaos", ChaosBroken) as crew, Links() as links, ExitStack() as stack:
         valkey = Embedded(crew.folder / "data")
         valkey.home.mkdir(mode=0o700)
         crew.also_remove(valkey.socket)

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any, Final
 
-from ops.chaos.crew import Member, strike
 from ops.chaos.schedule import Kind, Schedule, Strike, limits
 from ops.chaos.stage import Slot, Stage
 from ops.chaos.submitter import Submitter
+from ops.crew import Member, strike
 from orchestrator.engine.state import Phase, State
 from orchestrator.service import Core
 from orchestrator.service.inspect import SETTLED

@@ -189,7 +189,7 @@ class Meanwhile:
         if self._kill and self._stage.sandbox.summary()["charges"] > self._charges:
             part = self._stage.kill_who_calls(self._run, self._kill)
             symbol = terminal.symbols().failed
-            terminal.tick(f"{symbol} {part.name} is killed (SIGKILL, process group {part.group})")
+            terminal.tick(f"{symbol} {part.name} is killed (SIGKILL, process group {part.pid})")
             self._kill = ""
 
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final
+from typing import ClassVar, Final
 
 import httpx
 
 from ops import lab
+from ops.crew import Crew, Member
 from ops.demo.acts import Act
-from ops.demo.parts import Part, PartBroke, Parts
 from ops.embedded import Embedded
 from ops.sandbox.server import BackgroundSandbox
+from orchestrator.errors import DurazzoError
 from orchestrator.service import Core, Loaded, Run, submit, validate
 from orchestrator.settings import from_environ
 from orchestrator.wiring import Wiring, load_profiles, wire
@@ -24,11 +25,17 @@ _PATIENCE: Final = 30_000
 _HEARTBEAT: Final = "1"
 
 
+class PartBroke(DurazzoError):
+    """A process of the demo did not start, or ended by itself."""
+
+    code: ClassVar[str] = "demo-part-broke"
+
+
 class Stage:
     def __init__(
         self,
         *,
-        parts: Parts,
+        crew: Crew,
         valkey: Embedded,
         sandbox: BackgroundSandbox,
         environ: Mapping[str, str],
@@ -38,7 +45,7 @@ class Stage:
         """``interrupted`` is called while something is waited for, and may raise."""
         self.sandbox = sandbox
         self.flower = f"http://127.0.0.1:{lab.free_port()}"
-        self._parts = parts
+        self._crew = crew
         self._valkey = valkey
         self._environ = environ
         self._wiring = wiring
@@ -50,20 +57,20 @@ class Stage:
 
     @property
     def logs(self) -> str:
-        return str(self._parts.folder)
+        return str(self._crew.folder)
 
     def keep_logs(self) -> None:
         """Everything else goes at the end all the same."""
-        self._parts.keep_logs()
+        self._crew.keep_logs()
 
     def check(self) -> None:
         """Raises PartBroke, and what ``interrupted`` does."""
         self._interrupted()
-        self._parts.check()
+        self._crew.check()
 
     def begin(self) -> None:
         """Starts everything but the second worker; ``ready`` waits for it. Raises PartBroke."""
-        self._parts.start("Valkey", self._valkey.command(), lab.base_environ())
+        self._crew.start("Valkey", self._valkey.command(), lab.base_environ())
         self._wait(self._valkey.answers, "Valkey")
         self._start_flower()
         self._start_worker("worker 1")
@@ -90,29 +97,29 @@ class Stage:
         found = self.core.journal.outputs(run.id, [step]).get(step, {})
         return str(found.get(name, ""))
 
-    def kill_who_calls(self, run: Run, step: str) -> Part:
+    def kill_who_calls(self, run: Run, step: str) -> Member:
         """Kills the worker that has the lease of this step, with its children."""
-        part = self._parts.of(_pid(run.state().visits[step].worker))
+        part = self._crew.of(_pid(run.state().visits[step].worker))
         if part is None:
             raise PartBroke(f"the worker in step {step} was gone before it was killed")
-        self._parts.kill(part)
+        self._crew.bury(part)
         return part
 
     def _working(self, name: str) -> bool:
-        parts = (self._parts.of(_pid(worker)) for worker in self.core.journal.alive())
+        parts = (self._crew.of(_pid(worker)) for worker in self.core.journal.alive())
         return any(part is not None and part.name == name for part in parts)
 
     def _start_worker(self, name: str) -> None:
         # -P: what lies in the folder is not imported.
         words = [sys.executable, "-P", "-m", "ops.cli.main", "worker", "--concurrency", "2"]
-        self._parts.start(name, words, self._environ)
+        self._crew.start(name, words, self._environ)
 
     def _start_flower(self) -> None:
         words = [
             sys.executable, "-m", "celery", "-A", "workers.app", "flower", "--read_only=true",
             "--address=127.0.0.1", f"--port={self.flower.rpartition(':')[2]}",
         ]  # fmt: skip
-        self._parts.start("Flower", words, self._environ)
+        self._crew.start("Flower", words, self._environ)
 
     def _flower_hears(self) -> bool:
         """It shows what it was told while it listened, so the acts wait for it."""
@@ -135,10 +142,10 @@ class Stage:
 @contextmanager
 def staged(interrupted: Callable[[], None]) -> Iterator[Stage]:
     """A stage that nothing is left of when the context ends. Raises PartBroke."""
-    with BackgroundSandbox() as sandbox, Parts() as parts:
-        valkey = Embedded(parts.folder / "data")
+    with BackgroundSandbox() as sandbox, Crew("demo", PartBroke) as crew:
+        valkey = Embedded(crew.folder / "data")
         valkey.home.mkdir(mode=0o700)
-        parts.also_remove(valkey.socket)
+        crew.also_remove(valkey.socket)
         environ = {
             **lab.base_environ(),
             **sandbox.env,
@@ -148,7 +155,7 @@ def staged(interrupted: Callable[[], None]) -> Iterator[Stage]:
         }
         wiring = wire(from_environ(environ))
         yield Stage(
-            parts=parts,
+            crew=crew,
             valkey=valkey,
             sandbox=sandbox,
             environ=environ,
@@ -167,4 +174,4 @@ def _pid(worker: str) -> int:
     return int(worker.rsplit("-", 2)[1])
 
 
-__all__ = ["Stage", "load", "staged"]
+__all__ = ["PartBroke", "Stage", "load", "staged"]

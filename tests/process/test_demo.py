@@ -19,8 +19,8 @@ import httpx
 import pytest
 
 from ops.cli.demo import NEXT
+from ops.crew import Crew
 from ops.demo.acts import ACTS
-from ops.demo.parts import Parts
 from ops.demo.verdict import played, total
 from ops.lab import CHECKOUT, wait_for
 from ops.sandbox.settings import STRIPE_SECRET_KEY, TWILIO_AUTH_TOKEN
@@ -225,11 +225,11 @@ def test_a_part_that_breaks_is_named_and_only_logs_are_kept(demo: Callable[..., 
 def test_a_part_has_its_temporary_files_in_the_folder_that_is_removed() -> None:
     """A killed worker's children leave theirs behind."""
     script = "import tempfile; print(tempfile.mkdtemp(prefix='pymp-'), flush=True)"
-    with Parts() as parts:
-        made = parts.start("x", [sys.executable, "-c", script], {"TMPDIR": "/nowhere"})
+    with Crew("demo", RuntimeError) as crew:
+        made = crew.start("x", [sys.executable, "-c", script], {"TMPDIR": "/nowhere"})
         made.process.wait(timeout=30)
         left = Path(made.log.read_text().strip())
-        assert left.parent == parts.folder
+        assert left.parent == crew.folder
         assert left.is_dir()
     assert not left.exists()
 

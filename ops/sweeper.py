@@ -1,13 +1,13 @@
-"""A process apart that clears up after the demo: ``python sweeper.py``.
+"""A process apart that clears up after another: ``python sweeper.py PREFIX``.
 
-It makes the demo's folder and prints its path. Then it is told, a line each:
+It makes a folder of this prefix for it and prints its path. Then it is told, a line each:
 
     group PID    a process group was started
     ended PID    it is gone, and its number may be somebody else's by now
     file PATH    a file outside the folder
     keep         the logs in the folder stay
 
-When its standard input ends, the demo is gone, however it went: orderly, by Ctrl-C, with its
+When its standard input ends, the other is gone, however it went: orderly, by Ctrl-C, with its
 terminal or killed. Every group is then killed, and every file removed. Imports nothing of
 durazzo's: it has to start at once.
 """
@@ -30,7 +30,7 @@ _PATIENCE: Final = 5.0
 
 
 def main() -> None:
-    folder = Path(tempfile.mkdtemp(prefix="durazzo-demo-"))
+    folder = Path(tempfile.mkdtemp(prefix=sys.argv[1]))
     groups: set[int] = set()
     files: list[Path] = []
     keep = False

@@ -1,6 +1,7 @@
-"""The storm's processes, each in a group of its own. None of them outlives the storm.
+"""Processes that belong to this one: each in a group of its own, none of them outlives it.
 
-The demo's sweeper ends them should this process be killed itself.
+Their data and logs are in one folder. All of it is gone when the context ends, or when this
+process does: see ``sweeper``.
 """
 
 from __future__ import annotations
@@ -9,21 +10,17 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from ops.demo import sweeper
+from ops import sweeper
 
 #: The sweeper's own patience, and some. s.
 _SWEPT: Final = 10.0
-
-
-class ChaosBroken(Exception):
-    """The storm itself does not work: it says nothing about durazzo."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,24 +44,32 @@ class Member:
 
 
 class Crew:
-    def __init__(self) -> None:
+    def __init__(self, name: str, broken: Callable[[str], Exception]) -> None:
+        """``name``: of the folder. ``broken``: what is raised when a process or the folder is not
+        as it should be; what went wrong is its argument.
+        """
+        self._name = name
+        self._broken = broken
         self._members: list[Member] = []
 
     def __enter__(self) -> Self:
         self._sweeper = subprocess.Popen(
-            [sys.executable, "-I", "-S", sweeper.__file__],
+            [sys.executable, "-I", "-S", sweeper.__file__, f"durazzo-{self._name}-"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
+            # Ctrl-C and a closed terminal are for this process, which the sweeper outlives.
             start_new_session=True,
         )
         assert self._sweeper.stdout is not None  # noqa: S101
-        folder = self._sweeper.stdout.readline().rstrip("\n")
-        if not folder:
+        made = self._sweeper.stdout.readline().rstrip("\n")
+        if not made:
             self._leave()
-            raise ChaosBroken("no temporary folder can be made: set TMPDIR to one that can")
-        self.folder = Path(folder)
+            raise self._broken(
+                "no temporary folder can be made: set TMPDIR to one that can be written"
+            )
+        self.folder = Path(made)
         return self
 
     def __exit__(
@@ -76,34 +81,58 @@ class Crew:
         self._leave()
 
     def start(self, name: str, words: Sequence[str], environ: Mapping[str, str]) -> Member:
-        """Its log is ``<name>.log`` in the folder, and goes on where that of a former one ends."""
+        """It runs in the folder: nothing of the caller's is imported there.
+
+        Its log goes on where that of a former one of its name ends. Raises ``broken``.
+        """
         log = self.folder / f"{name.replace(' ', '-')}.log"
-        with log.open("ab") as out:
-            process = subprocess.Popen(
-                list(words),
-                cwd=self.folder,
-                env=dict(environ),
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        try:
+            with log.open("ab") as out:
+                process = subprocess.Popen(
+                    list(words),
+                    cwd=self.folder,
+                    # What a killed one leaves among temporary files goes with the folder.
+                    env={**environ, "TMPDIR": str(self.folder)},
+                    stdin=subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+        except OSError as error:
+            raise self._broken(f"{name} cannot be started: {error.strerror}") from error
         self._tell(f"group {process.pid}")
         member = Member(name=name, process=process, log=log)
         self._members.append(member)
         return member
 
     def bury(self, member: Member) -> None:
-        """Ends what is left of its group, and waits for its first process."""
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(member.pid, signal.SIGKILL)
-        member.process.wait()
+        """Kills what is left of its group, and returns when its first process is gone."""
+        _end(member)
         if member in self._members:
             self._members.remove(member)
             self._tell(f"ended {member.pid}")
 
+    def check(self) -> None:
+        """Raises ``broken`` for a process that ended by itself."""
+        for member in self._members:
+            if (code := member.process.poll()) is not None:
+                raise self._broken(
+                    f"{member.name} ended by itself (exit code {code}): see {member.log}"
+                )
+
+    def of(self, pid: int) -> Member | None:
+        """Whose group this process belongs to, if it lives."""
+        try:
+            found = os.getpgid(pid)
+        except ProcessLookupError:
+            return None
+        return next((member for member in self._members if member.pid == found), None)
+
     def also_remove(self, file: Path) -> None:
         self._tell(f"file {file}")
+
+    def keep_logs(self) -> None:
+        self._tell("keep")
 
     def _tell(self, line: str) -> None:
         assert self._sweeper.stdin is not None  # noqa: S101
@@ -113,11 +142,17 @@ class Crew:
             self._sweeper.stdin.flush()
 
     def _leave(self) -> None:
-        for member in list(self._members):
-            self.bury(member)
         with suppress(BrokenPipeError, subprocess.TimeoutExpired):
             # Closes its standard input, which is its sign.
             self._sweeper.communicate(timeout=_SWEPT)
+        for member in self._members:
+            _end(member)
+
+
+def _end(member: Member) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(member.pid, signal.SIGKILL)
+    member.process.wait()
 
 
 def group(leader: int) -> list[int]:
