@@ -7,7 +7,7 @@ import signal
 import sys
 from typing import Final
 
-from ops.bench import spine
+from ops.bench import backlog, durability, spine, timers
 from ops.bench.stage import BenchBroken
 
 _INTERRUPTED: Final = 130
@@ -22,7 +22,7 @@ def main() -> int:
     # So that an end from outside also ends what was started here.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(_INTERRUPTED))
     try:
-        spine.main(runs=options.runs, rounds=options.rounds)
+        options.main(options)
     except BenchBroken as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
@@ -38,6 +38,20 @@ def _parser() -> argparse.ArgumentParser:
     one = benches.add_parser("spine", help=spine.SUMMARY, description=spine.SUMMARY)
     one.add_argument("--runs", type=_positive, default=spine.RUNS, help="runs a team and round")
     one.add_argument("--rounds", type=_positive, default=spine.ROUNDS, help="rounds of each team")
+    one.set_defaults(main=lambda given: spine.main(runs=given.runs, rounds=given.rounds))
+    one = benches.add_parser("durability", help=durability.SUMMARY, description=durability.SUMMARY)
+    one.add_argument("--runs", type=_positive, default=durability.RUNS, help="runs in a round")
+    one.add_argument("--rounds", type=_positive, default=durability.ROUNDS, help="rounds of each")
+    one.set_defaults(main=lambda given: durability.main(runs=given.runs, rounds=given.rounds))
+    one = benches.add_parser("timers", help=timers.SUMMARY, description=timers.SUMMARY)
+    one.add_argument("--runs", type=_positive, default=timers.RUNS, help="runs that wait")
+    one.set_defaults(main=lambda given: timers.main(runs=given.runs))
+    one = benches.add_parser("backlog", help=backlog.SUMMARY, description=backlog.SUMMARY)
+    one.add_argument("--runs", type=_positive, default=backlog.RUNS, help="runs in the lane")
+    one.add_argument(
+        "--seconds", type=_positive, default=backlog.SECONDS, help="how long each part lasts"
+    )
+    one.set_defaults(main=lambda given: backlog.main(runs=given.runs, seconds=given.seconds))
     return parser
 
 

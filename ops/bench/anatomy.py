@@ -13,10 +13,11 @@ import structlog
 
 from ops.bench.handwritten import Order, Shop
 from ops.bench.stage import BenchBroken, Stage, inputs_of
+from orchestrator.canvas.messages import lists
 from orchestrator.journal.port import Ref
 from orchestrator.service import submit
-from workers import attempt as attempt_module
-from workers import logs
+from workers import attempt, landing, logs, provider
+from workers.credentials import Credentials
 from workers.process import Process, build
 from workers.told import Said
 
@@ -100,7 +101,7 @@ def dissect(stage: Stage, runs: int) -> Anatomy:
             in_redis = stage.redis.info("commandstats")["cmdstat_evalsha"]["usec"] / 1e6
             by_hand = _cpu_of(_by_hand, shop, stage.orders(runs))
     finally:
-        stage.redis.delete(_LANE)
+        stage.redis.delete(*lists(_LANE))
         process.stop()
         shop.close()
     steps = 2 * runs
@@ -147,18 +148,18 @@ def _cpu_of(work: Callable[..., None], *given: Any) -> float:
 @contextmanager
 def _stopwatch(process: Process, spent: Spent) -> Iterator[None]:
     """Measures the parts where they are looked up. A name that is gone raises AttributeError."""
-    core, attempt = process.wiring.core, attempt_module
+    core = process.wiring.core
     places: list[tuple[Any, str, str]] = [
         (core.journal, "claim", CLAIM),
         (attempt, "render", RENDER),
-        (process.attempt._credentials, "authorize", AUTHORIZE),  # noqa: SLF001
+        (Credentials, "authorize", AUTHORIZE),
         (core.journal, "begin", BEGIN),
         (process.caller, "call", CALL),
-        (attempt, "classify", CLASSIFY),
-        (attempt, "judge", JUDGE),
-        (attempt, "advance", ADVANCE),
+        (provider, "classify", CLASSIFY),
+        (provider, "judge", JUDGE),
+        (landing, "advance", ADVANCE),
         (core.journal, "commit", COMMIT),
-        (attempt, "_log", LOG),
+        (landing, "_log", LOG),
         (process.wiring.canvas, "announce", ANNOUNCE),
         (core.journal, "settle", SETTLE),
     ]

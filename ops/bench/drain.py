@@ -13,12 +13,16 @@ from typing import Any, Final
 
 from ops.bench.meters import Traffic
 from ops.bench.stage import BenchBroken, Stage, Team, now
+from orchestrator.canvas.messages import lists
 
 #: Between two looks at the lane. Seconds.
 _LOOK: Final = 0.02
 _PATIENCE: Final = 120.0
 #: EVAL, so that the bench's own looks are told apart from what workers say.
-_LEFT: Final = "return {redis.call('LLEN', KEYS[1]), redis.call('HLEN', 'unacked')}"
+_LEFT: Final = (
+    "return {redis.call('LLEN', KEYS[1]) + redis.call('LLEN', KEYS[2]),"
+    " redis.call('HLEN', 'unacked')}"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +56,8 @@ def drain(stage: Stage, team: Team, runs: int) -> Drained:
         for order in orders:
             team.submit(order, lane)
         submitting = now() - began
-        waiting, message = Traffic.read(stage.redis), len(stage.redis.lindex(lane, -1))
+        firsts = (stage.redis.lindex(name, -1) for name in lists(lane))
+        waiting, message = Traffic.read(stage.redis), max(len(first or b"") for first in firsts)
         cpu = stage.cpu(team)
         worker.consume(lane)
         seconds = _clocked(stage.redis, lane, runs)
@@ -68,7 +73,7 @@ def _clocked(redis: Any, lane: str, runs: int) -> float:
     began, latest = 0.0, now() + _PATIENCE
     ended = 0.0
     while now() < latest:
-        waiting, unacked = redis.eval(_LEFT, 1, lane)
+        waiting, unacked = redis.eval(_LEFT, 2, *lists(lane))
         if not began and waiting < runs:
             began = now()
         if waiting or unacked:
@@ -94,7 +99,7 @@ class Idle:
 def idle(stage: Stage, seconds: float = 2.0) -> Idle:
     before, began = Traffic.read(stage.redis), now()
     while now() < began + seconds:
-        stage.redis.eval(_LEFT, 1, "idle")
+        stage.redis.eval(_LEFT, 2, *lists("idle"))
         time.sleep(_LOOK)
     after, spent = Traffic.read(stage.redis), now() - began
     return Idle(

@@ -87,11 +87,11 @@ def create(settings: Settings) -> Any:
     # Called in a task only: a pool child opens its own connections, after the fork.
     shop: Callable[[], Shop] = cache(lambda: Shop(settings))
 
-    @celery.task(name=CHARGE_TASK)  # type: ignore[untyped-decorator]
+    @celery.task(name=CHARGE_TASK, shared=False)  # type: ignore[untyped-decorator]
     def charge(order: dict[str, Any]) -> None:
         shop().charge(order)
 
-    @celery.task(name=TEXT_TASK)  # type: ignore[untyped-decorator]
+    @celery.task(name=TEXT_TASK, shared=False)  # type: ignore[untyped-decorator]
     def text(order: dict[str, Any]) -> None:
         shop().text(order)
 

@@ -13,6 +13,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
+from orchestrator.journal.redis import source
+
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 #: Journal scripts that beat and keep time, whether runs are under way or not.
 _PULSE: Final = frozenset({"heartbeat", "tick", "alive", "postpone"})
@@ -120,10 +122,6 @@ def watching(redis: Any) -> Iterator[Seen]:
 
 def _script_names() -> dict[str, str]:
     """The journal's scripts by the digest that EVALSHA names."""
-    folder = resources.files("orchestrator.journal")
-    lib = (folder / "lib.lua").read_text()
-    files = [file for file in folder.iterdir() if file.name.endswith(".lua")]
-    return {
-        hashlib.sha1((lib + file.read_text()).encode()).hexdigest(): file.name.removesuffix(".lua")  # noqa: S324
-        for file in files
-    }
+    files = [file.name for file in resources.files("orchestrator.journal").iterdir()]
+    names = {file.removesuffix(".lua") for file in files if file.endswith(".lua")} - {"lib"}
+    return {hashlib.sha1(source(name).encode()).hexdigest(): name for name in names}  # noqa: S324

@@ -172,14 +172,18 @@ class Stage:
 
 
 @contextmanager
-def stage() -> Iterator[Stage]:
-    """Everything runs; nothing does any more when the block ends, however it ends."""
+def stage(*, appendfsync: str = "everysec", **variables: str) -> Iterator[Stage]:
+    """Everything runs; nothing does any more when the block ends, however it ends.
+
+    ``variables``: durazzo's settings beside those that the stage needs.
+    """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="durazzo-bench-")))
-        url = stack.enter_context(lab.valkey(folder))
-        process, variables = stack.enter_context(_sandbox(folder))
+        url = stack.enter_context(lab.valkey(folder, appendfsync=appendfsync))
+        process, providers = stack.enter_context(_sandbox(folder))
         environ = {
             **lab.base_environ(),
+            **providers,
             **variables,
             "DURAZZO_REDIS_URL": url,
             "DURAZZO_KEYS": new_key(),
