@@ -315,6 +315,25 @@ def test_payments_are_listed_newest_first(fintecture: httpx.Client) -> None:
     assert [row["meta"]["session_id"] for row in listed] == [second, first]
     assert listed[1]["meta"]["status"] == "provider_required"
     assert listed[1]["attributes"]["amount"] == AMOUNT
+    assert listed[1]["created_at"] == "2026-11-21T12:00:00Z"
+
+
+def test_payments_are_listed_by_their_status(
+    fintecture: httpx.Client, sandbox: BackgroundSandbox
+) -> None:
+    first = opened(fintecture)
+    sandbox.advance(1)
+    second = opened(fintecture)
+    token = bearer(fintecture)
+
+    def listed(status: str) -> list[str]:
+        query = {"filter[status]": status}
+        rows = fintecture.get(PAYMENTS, params=query, headers=token).json()["data"]
+        return [row["meta"]["session_id"] for row in rows]
+
+    assert listed("payment_pending") == [first]
+    assert listed("provider_required") == [second]
+    assert listed("payment_created") == []
 
 
 def test_beyond_the_rate_comes_429(fintecture_of: Of, clock: ManualClock) -> None:

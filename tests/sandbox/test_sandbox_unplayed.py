@@ -225,8 +225,11 @@ def test_what_fintecture_would_do_otherwise_is_not_done(
     grant = minted(grant_type="authorization_code")
     assert unplayed(grant) == "Fintecture's grant_type authorization_code"
     headers = {"Authorization": f"Bearer {minted().json()['access_token']}"}
-    listed = fintecture.get("/pis/v2/payments", params={"filter[status]": "x"}, headers=headers)
-    assert unplayed(listed) == "Fintecture's filters of GET /pis/v2/payments"
+    for name in ("filter[from]", "filter[to]", "page", "state"):
+        listed = fintecture.get("/pis/v2/payments", params={name: "2026-11-21"}, headers=headers)
+        assert unplayed(listed) == (
+            "Fintecture's other parameters of GET /pis/v2/payments than filter[status]"
+        )
 
     def opened(**attributes: str) -> httpx.Response:
         meta = {"psu_name": "Ada", "psu_email": "ada@shop.test"}

@@ -3,7 +3,8 @@
 - `POST /oauth/accesstoken`: Basic `app_id:app_secret` for a token of an hour.
 - `POST /pis/v2/connect`: opens a payment session. Nothing is idempotent here: `x-request-id` is for
   tracing, and each call opens another session.
-- `GET /pis/v2/payments/{session_id}`, and `GET /pis/v2/payments` for the latest of them.
+- `GET /pis/v2/payments/{session_id}`, and `GET /pis/v2/payments` for the latest of them, or for the
+  latest of one status (`filter[status]`). No other filter is played, and no second page.
 - `GET /connect/{session_id}`: the payer's page, which says yes, or no with `?outcome=fail`.
 
 Inferred, for want of a recorded answer: which error code a wrong grant gets, that a list is of the
@@ -158,9 +159,11 @@ class Fintecture:
         return ok(self._shape.payment(self._found(name), call.at))
 
     def _list(self, call: Call) -> Answer:
-        if call.query:
-            raise errors.unplayed("filters of GET /pis/v2/payments")
-        return ok(self._shape.payments(self._sessions.newest(_LISTED), call.at))
+        status = _status_filter(call)
+        listed = self._sessions.newest(
+            _LISTED, lambda each: status in {"", self._status(each, call.at)}
+        )
+        return ok(self._shape.payments(listed, call.at))
 
     def _pay(self, name: str, call: Call) -> Answer:
         stage = Stage.REFUSED if call.query == "outcome=fail" else Stage.PAID
@@ -181,6 +184,16 @@ class Fintecture:
     def _logged(self, answer: Answer) -> Reply:
         body = {**answer.body, "log_id": self._ids.hexadecimal("")}
         return replace(answer, body=body).reply()
+
+
+def _status_filter(call: Call) -> str:
+    try:
+        query = dict(form_pairs(call.query))
+    except ValueError:
+        raise errors.refusal(400, errors.wrong("query", "of fewer parameters")) from None
+    if query.keys() - {"filter[status]"}:
+        raise errors.unplayed("other parameters of GET /pis/v2/payments than filter[status]")
+    return query.get("filter[status]", "")
 
 
 def _form(call: Call) -> Mapping[str, str]:

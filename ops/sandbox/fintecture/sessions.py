@@ -6,7 +6,7 @@ opened ──pending_after──► at the bank ──paid_after──► paid
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import islice
@@ -84,8 +84,8 @@ class Sessions:
         self._sessions[name] = replace(session, settled=(stage, now))
         return self._sessions[name]
 
-    def newest(self, count: int) -> Iterator[Session]:
-        return islice(reversed(self._sessions.values()), count)
+    def newest(self, count: int, wanted: Callable[[Session], bool]) -> Iterator[Session]:
+        return islice(filter(wanted, reversed(self._sessions.values())), count)
 
     def __len__(self) -> int:
         return len(self._sessions)

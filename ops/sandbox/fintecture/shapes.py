@@ -3,7 +3,8 @@
 Real: `meta.session_id`, `meta.url`, `meta.status`, `meta.code`, `meta.type`, the amount as a text
 under `data.attributes`, the statuses, and a list's rows with a `meta` of their own are those of
 Fintecture's SDKs and integrations. That a session which was just opened shows the number 201 as its
-status, when `transfer_state` becomes `completed`, and a list's `meta` are inferred.
+status, when `transfer_state` becomes `completed`, and a list's `meta` are inferred; that its rows
+have the `created_at` of the description, and beside their attributes, is inferred as well.
 """
 
 from __future__ import annotations
@@ -46,7 +47,10 @@ class Real:
         return {"meta": meta, "data": _data(session, now)}
 
     def payments(self, sessions: Iterable[Session], now: float) -> Body:
-        rows = [{"meta": self._meta(each, now), **_data(each, now)} for each in sessions]
+        rows = [
+            {"meta": self._meta(each, now), **_data(each, now), "created_at": _iso(each.created)}
+            for each in sessions
+        ]
         return {"meta": {"code": 200}, "data": rows}
 
     def _meta(self, session: Session, now: float) -> dict[str, object]:
