@@ -10,12 +10,14 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
-import redis
+from orchestrator.errors import JournalUnavailable
+from orchestrator.journal.trouble import answering
+from orchestrator.wiring import connect
 
 #: Longer than a second: under appendfsync everysec the disk has it by then. ms.
-_PATIENCE: Final = 5_000
+_PATIENCE: Final = 3_000
 _MARK: Final = "chaos:written"
 
 
@@ -27,6 +29,7 @@ class Disk:
         self._socket = socket
         self._safe = 0
         self._file: Path | None = None
+        self._looking = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="chaos-disk", daemon=True)
 
@@ -48,34 +51,35 @@ class Disk:
 
         What it acknowledged as synchronised stays.
         """
-        newest = self._newest()
-        if newest is None or newest != self._file:
-            return 0
-        size = newest.stat().st_size
-        kept = size - round(share * (size - self._safe))
-        with newest.open("r+b") as file:
-            file.truncate(kept)
-        self._safe = kept
+        # What it acknowledged last is on its way to the watch, which knows of it when it is done.
+        with self._looking:
+            newest = self._newest()
+            if newest is None or newest != self._file:
+                return 0
+            size = newest.stat().st_size
+            kept = size - round(share * (size - self._safe))
+            with newest.open("r+b") as file:
+                file.truncate(kept)
+            self._safe = kept
         return size - kept
 
     def _watch(self) -> None:
-        client = redis.Redis(unix_socket_path=str(self._socket), socket_timeout=_PATIENCE / 1000)
-        with client:
+        with connect(f"unix://{self._socket}") as client:
             while not self._stop.wait(0.02):
-                with suppress(redis.RedisError, OSError):
+                with self._looking, suppress(JournalUnavailable, OSError), answering():
                     self._look(client)
 
-    def _look(self, client: redis.Redis) -> None:
+    def _look(self, client: Any) -> None:
         file = self._newest()
         if file is None:
             return
-        written = file.stat().st_size
         with client.pipeline(transaction=False) as pipeline:
             pipeline.incr(_MARK)
-            pipeline.execute_command("WAITAOF", 1, 0, _PATIENCE)  # type: ignore[no-untyped-call]
+            pipeline.execute_command("WAITAOF", 1, 0, _PATIENCE)
             _, (synchronised, _) = pipeline.execute()
         if synchronised and file == self._newest():
-            self._file, self._safe = file, written
+            # Others waited for the same, and may have written since this look began.
+            self._file, self._safe = file, file.stat().st_size
 
     def _newest(self) -> Path | None:
         """The log's newest file is the one that is written to."""

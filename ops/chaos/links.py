@@ -56,6 +56,11 @@ class Link:
         self._server = await _served(self._serve, at)
         self.at = at or int(self._server.sockets[0].getsockname()[1])
 
+    async def lead(self, to: Address) -> None:
+        """Somewhere else from now on, as an address does upon a failover."""
+        self._to = to
+        await self.cut()
+
     async def cut(self) -> None:
         for call in self._calls:
             for end in call.ends():

@@ -48,6 +48,9 @@ def judged(stage: Stage, aftermath: Aftermath) -> Outcome:
         struck=aftermath.struck,
         known=stage.judge.core.journal.recent(options.runs + _MORE),
         problems=aftermath.problems,
+        others=aftermath.others,
+        unheard=aftermath.unheard,
+        forgetful=options.power_cuts and not options.barrier,
         attempts={name: p.retry.max_attempts for name, p in load_profiles().items()},
     )
     return Outcome(

@@ -40,6 +40,7 @@ class Outcome:
             "charged": verdict.charged,
             "texted": verdict.texted,
             "findings": [finding.as_json() for finding in verdict.findings],
+            "excused": [finding.as_json() for finding in verdict.excused],
             "unknown": [unknown.as_json() for unknown in verdict.unknowns],
             "struck": dict(_blows(after)),
             "faults": dict(_faults(after)),
@@ -73,6 +74,7 @@ def lines(outcome: Outcome) -> Iterator[str]:
     yield from _standstills(outcome.standstills)
     yield ""
     yield from _findings(verdict.findings)
+    yield from _excused(verdict.excused)
     yield f"seed {options.seed}: " + (
         "every run is accounted for" if verdict.ok else f"{len(verdict.findings)} findings"
     )
@@ -139,6 +141,12 @@ def _standstills(found: Sequence[Standstill]) -> Iterator[str]:
     rows = [(f"{gap.run} after {gap.after}", gap.ms / 1000) for gap in found[:_SLOWEST]]
     if rows:
         yield "\n" + table(["longest standstills, whatever the trouble", "s"], rows)
+
+
+def _excused(findings: Sequence[Finding]) -> Iterator[str]:
+    if findings:
+        rows = sorted(Counter(finding.code for finding in findings).items())
+        yield table(["of runs whose acceptance went with the power", "findings"], rows) + "\n"
 
 
 def _findings(findings: Sequence[Finding]) -> Iterator[str]:

@@ -14,7 +14,7 @@ from ops.chaos.schedule import Kind, Schedule, Strike, limits
 from ops.chaos.stage import Slot, Stage
 from ops.chaos.submitter import Submitter
 from ops.crew import Member, strike
-from orchestrator.engine.state import Phase, State
+from orchestrator.engine.state import Phase, State, Status
 from orchestrator.service import Core
 from orchestrator.service.inspect import SETTLED
 
@@ -47,6 +47,9 @@ class Aftermath:
     #: By the customer's number.
     runs: Mapping[int, str]
     problems: Sequence[str]
+    #: By run, the customer's number: see ``Submitter``.
+    others: Mapping[str, int]
+    unheard: Mapping[str, int]
     unavailable: int
     #: Seconds: the storm, and from its end until nothing moved.
     stormed: float
@@ -85,6 +88,8 @@ class Storm:
             ledger=stage.ledger(),
             runs=self._submitter.runs,
             problems=self._submitter.problems,
+            others=self._submitter.others,
+            unheard=self._submitter.unheard,
             unavailable=self._submitter.unavailable,
             stormed=stormed,
             calmed=self._now() - stormed,
@@ -212,13 +217,17 @@ class Watch:
         self._core = core
         self._look_ups = look_ups
         self._done: set[str] = set()
+        #: Looked up since they are in doubt, and in doubt still: what comes is more of the same.
+        self._looked: set[str] = set()
         self._settled_at: float | None = None
 
     def still(self, runs: Iterable[str], now: float) -> bool:
         states = {r: self._core.journal.read(r) for r in runs if r not in self._done}
         # One that is not there any more never moves again.
         self._done |= {r for r, s in states.items() if s is None or (s.end and not s.outbox)}
-        rest = [s for run, s in states.items() if s is not None and run not in self._done]
+        self._looked |= {r for r, s in states.items() if s is not None and _is_looked_up(s)}
+        known = self._done | self._looked
+        rest = [s for run, s in states.items() if s is not None and run not in known]
         if any(state.status not in SETTLED for state in rest):
             self._settled_at = None
             return False
@@ -231,6 +240,11 @@ class Watch:
             return _OWING
         parked = (v for v in state.visits.values() if v.phase is Phase.UNKNOWN)
         return self._look_ups if any(visit.until for visit in parked) else 0.0
+
+
+def _is_looked_up(state: State) -> bool:
+    parked = [v for v in state.visits.values() if v.phase is Phase.UNKNOWN]
+    return state.status is Status.UNKNOWN and all(v.looks for v in parked if v.until)
 
 
 def _everybody(member: Member) -> list[int]:

@@ -37,6 +37,10 @@ class Submitter:
         self.runs: dict[int, str] = {}
         #: What went wrong that no application could be asked to cope with.
         self.problems: list[str] = []
+        #: Runs that turned up under a key that stood for another, and accepted runs that were
+        #: unheard of later: by run, the customer's number.
+        self.others: dict[str, int] = {}
+        self.unheard: dict[str, int] = {}
         #: How often Redis was away.
         self.unavailable = 0
         self._core = core
@@ -80,10 +84,10 @@ class Submitter:
     def _submit(self, customer: Customer) -> None:
         run = submit(self._core, self._plan, self._inputs(customer), key=customer.key).id
         if self.runs.setdefault(customer.number, run) != run:
-            self.problems.append(f"{customer.key} has a second run, {run}")
+            self.others[run] = customer.number
             return
         if customer.control == "cancel":
-            self._later(customer.after, lambda: self._control(cancel, run))
+            self._later(customer.after, lambda: self._control(cancel, customer, run))
         elif customer.control == "pause":
             self._later(customer.after, lambda: self._pause(customer, run))
         if customer.twice:
@@ -92,17 +96,17 @@ class Submitter:
     def _submit_again(self, customer: Customer) -> None:
         run = submit(self._core, self._plan, self._inputs(customer), key=customer.key).id
         if run != self.runs[customer.number]:
-            self.problems.append(f"{customer.key} has a second run, {run}")
+            self.others[run] = customer.number
 
     def _pause(self, customer: Customer, run: str) -> None:
-        self._control(pause, run)
-        self._later(customer.paused, lambda: self._control(resume, run))
+        self._control(pause, customer, run)
+        self._later(customer.paused, lambda: self._control(resume, customer, run))
 
-    def _control(self, control: Callable[..., State], run: str) -> None:
+    def _control(self, control: Callable[..., State], customer: Customer, run: str) -> None:
         try:
             control(self._core, run, by="chaos")
         except UnknownRun:
-            self.problems.append(f"run {run} was accepted and is unheard of")
+            self.unheard[run] = customer.number
 
     def _later(self, seconds: float, act: _Act) -> None:
         self._push(self._now() + seconds, act)

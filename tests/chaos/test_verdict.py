@@ -86,6 +86,7 @@ def judged(
     struck: Sequence[Struck] = (),
     known: Sequence[str] = (RUN,),
     problems: Sequence[str] = (),
+    **more: Any,
 ) -> Verdict:
     return Court(
         workflow=FLOW,
@@ -95,6 +96,7 @@ def judged(
         known=known,
         problems=problems,
         attempts={"stripe": 6},
+        **more,
     ).verdict()
 
 
@@ -172,6 +174,32 @@ def test_what_belongs_to_nobody_is_found() -> None:
     assert codes(judged(story(), ledger(requests=[asked(sha256="other")]))) == {"nobodys"}
     assert codes(judged(story(), ledger(), known=[RUN, "01other"])) == {"second-run"}
     assert codes(judged(story(), ledger(), problems=["KeyError"])) == {"submitting"}
+
+
+def test_a_key_that_stands_for_another_run_and_a_run_that_is_unheard_of_are_found() -> None:
+    assert codes(judged(story(), ledger(), others={"01other": 1})) == {"submitting"}
+    assert codes(judged(story(), ledger(), unheard={RUN: 1})) == {"submitting"}
+    both = judged(story(), ledger(), known=[RUN, "01other"], others={"01other": 1})
+    assert codes(both) == {"submitting"}
+
+
+def test_where_power_takes_what_was_accepted_a_second_run_under_its_key_is_no_finding() -> None:
+    gone = replace(story(), state=None, report=None)
+    twice = ledger(messages=[text(), text("SM2")], requests=[asked(), asked(at=20.0)])
+    twice["duplicates"] = {"charges": 0, "messages": 1}
+    more: dict[str, Any] = {"others": {"01other": 1}, "known": ["01other"]}
+    assert not judged(gone, twice, **more).ok
+    verdict = judged(gone, twice, forgetful=True, **more)
+    assert verdict.ok
+    excused = {found.code for found in verdict.excused}
+    assert excused >= {"lost", "texted-twice", "sent-again", "submitting"}
+
+
+def test_a_text_sent_twice_for_a_run_that_is_known_is_found_whatever_power_took() -> None:
+    twice = ledger(messages=[text(), text("SM2")])
+    twice["duplicates"] = {"charges": 0, "messages": 1}
+    found = codes(judged(story(effects=("pi_1", "SM1", "SM2")), twice, forgetful=True))
+    assert found == {"texted-twice", "duplicate-messages"}
 
 
 PARKED = {CHARGE: Phase.SUCCEEDED, TEXT: Phase.UNKNOWN}
