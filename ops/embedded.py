@@ -114,8 +114,8 @@ def serving(settings: Settings) -> Iterator[Settings]:
             server = _start(embedded)
         try:
             yield replace(
-                settings, redis_url=embedded.url, keys=settings.keys or keys,
-            )  # fmt: skip
+                settings, redis_url=embedded.url, embedded=True, keys=settings.keys or keys
+            )
         finally:
             with _alone(settings.home):
                 _leave(embedded, server, users)

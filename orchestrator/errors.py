@@ -4,11 +4,15 @@
     ├── DocumentRefused      a document has errors; carries all its diagnostics    exit 3
     ├── InputsRefused        inputs do not fit the workflow                        exit 3
     ├── RunKeyConflict       a run key used before for another plan or inputs      exit 3
+    ├── RunRemoved           a run key used before for a run that is removed       exit 3
     ├── UnknownRun           no run of that id                                     exit 2
     ├── NotInDoubt           a step to be resolved about which there is no doubt   exit 2
     ├── RetryRefused         a run that cannot be retried, or not without force    exit 2
+    ├── RunEnded             a run that ended before it could be cancelled or held exit 2
+    ├── UnknownProvider      no provider of that name                              exit 2
     ├── SettingsRefused      a setting cannot be used                              exit 2
     ├── JournalUnavailable   Redis cannot be reached or refuses                    exit 4
+    ├── RedisUnfit           a setting of Redis breaks a promise                   exit 4
     ├── NoWorker             nobody would drive the run                            exit 4
     ├── SealBroken           a sealed value cannot be opened with the keys at hand
     ├── CredentialMissing    a secret that a provider needs is not there         exit 2
@@ -91,6 +95,11 @@ class RunKeyConflict(DurazzoError):
     exit_code = 3
 
 
+class RunRemoved(DurazzoError):
+    code = "run-removed"
+    exit_code = 3
+
+
 class UnknownRun(DurazzoError):
     code = "unknown-run"
     exit_code = 2
@@ -106,6 +115,16 @@ class RetryRefused(DurazzoError):
     exit_code = 2
 
 
+class RunEnded(DurazzoError):
+    code = "run-ended"
+    exit_code = 2
+
+
+class UnknownProvider(DurazzoError):
+    code = "unknown-provider"
+    exit_code = 2
+
+
 class SettingsRefused(DurazzoError):
     code = "settings-refused"
     exit_code = 2
@@ -113,6 +132,16 @@ class SettingsRefused(DurazzoError):
 
 class JournalUnavailable(DurazzoError):
     code = "redis-unavailable"
+    exit_code = 4
+
+    def __init__(self, message: str, *, reason: str = "") -> None:
+        super().__init__(message)
+        #: What is wrong with Redis, for logs, e.g. "out-of-memory"; "" when it is not known.
+        self.reason = reason
+
+
+class RedisUnfit(DurazzoError):
+    code = "redis-unfit"
     exit_code = 4
 
 

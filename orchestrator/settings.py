@@ -16,9 +16,10 @@ from orchestrator.errors import SettingsRefused
 DEFAULT_LANE = "default"
 #: Every setting's name; the last line's are for who develops durazzo.
 NAMES = frozenset({
-    "DURAZZO_ALLOW_LIVE", "DURAZZO_BARRIER", "DURAZZO_HEARTBEAT", "DURAZZO_HOME", "DURAZZO_KEYS",
-    "DURAZZO_LIMITS", "DURAZZO_REDIS_URL", "DURAZZO_SEAL", "DURAZZO_SECRETS_DIR",
-    "DURAZZO_SERVERS", "DURAZZO_SOURCE_HOSTS", "DURAZZO_DEBUG",
+    "DURAZZO_ALLOW_EVICTION", "DURAZZO_ALLOW_LIVE", "DURAZZO_BARRIER", "DURAZZO_HEARTBEAT",
+    "DURAZZO_HOME", "DURAZZO_KEYS", "DURAZZO_KEY_LIFE", "DURAZZO_LIMITS", "DURAZZO_REDIS_URL",
+    "DURAZZO_SEAL", "DURAZZO_SECRETS_DIR", "DURAZZO_SERVERS", "DURAZZO_SOURCE_HOSTS",
+    "DURAZZO_DEBUG",
     "DURAZZO_CHAOS_BREAK", "DURAZZO_PUBLISHED_OPENAPI", "DURAZZO_REWRITE_GOLDEN",
 })  # fmt: skip
 #: Calls per second. A rate of nearly none would hold every call back for ever, in Redis, also
@@ -33,8 +34,13 @@ _CERT_REQS = frozenset({
     f"{prefix}{word}" for word in ("none", "optional", "required") for prefix in ("", "cert_")
 })
 _DATABASE = re.compile(r"[0-9]{0,5}")
+_DAYS = re.compile(r"[0-9]{1,6}")
+#: A key that is forgotten sooner than a provider keeps its own would charge again.
+_SHORTEST_DAYS, _LONGEST_DAYS = 2, 36_500
 _SHORTEST_S = 0.5
 _LONGEST_S = 3_600
+_DAY_MS = 24 * 3_600_000
+_KEY_LIFE_DAYS = 400
 _LAST_PORT = 65_535
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _SOURCE_HOST = re.compile(
@@ -52,6 +58,8 @@ _LOOPBACK = re.compile(r"localhost|127(\.[0-9]{1,3}){3}|\[::1\]")
 class Settings:
     #: DURAZZO_REDIS_URL: redis://, rediss:// or unix://; "" means the embedded server.
     redis_url: str = field(default="", repr=False)
+    #: ``redis_url`` is the embedded server's: it lives and dies with this machine.
+    embedded: bool = False
     #: DURAZZO_KEYS: sealing keys, base64, comma-separated, newest first.
     keys: str = field(default="", repr=False)
     #: DURAZZO_SEAL=off: values are stored as they are.
@@ -60,6 +68,8 @@ class Settings:
     servers: Mapping[str, str] = field(default_factory=dict)
     #: DURAZZO_ALLOW_LIVE=1: keys that move real money may be used.
     allow_live: bool = False
+    #: DURAZZO_ALLOW_EVICTION=1: workers start on a Redis that may throw runs away when it is full.
+    allow_eviction: bool = False
     #: DURAZZO_LIMITS: JSON, "provider/limit" → calls per second, for accounts with other limits.
     limits: Mapping[str, float] = field(default_factory=dict)
     #: DURAZZO_BARRIER=on: accepted runs, and calls without a key before they are made, are waited
@@ -77,6 +87,9 @@ class Settings:
     home: Path = Path()
     #: DURAZZO_HEARTBEAT: a worker not heard of for so long has lost its leases. Seconds.
     heartbeat_ms: int = 6_000
+    #: DURAZZO_KEY_LIFE: how long a run key stands for its run after its last use, also when the
+    #: run has been removed. Days.
+    key_life_ms: int = _KEY_LIFE_DAYS * _DAY_MS
     #: Everything else a worker may need: credentials by name.
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
 
@@ -94,9 +107,11 @@ def from_environ(environ: Mapping[str, str] | None = None) -> Settings:
         limits=_limits(env.get("DURAZZO_LIMITS", "")),
         source_origins=_source_origins(env.get("DURAZZO_SOURCE_HOSTS", "")),
         allow_live=env.get("DURAZZO_ALLOW_LIVE", "") == "1",
+        allow_eviction=env.get("DURAZZO_ALLOW_EVICTION", "") == "1",
         secrets_dir=Path(secrets) if secrets else None,
         home=_home(env),
         heartbeat_ms=_seconds("DURAZZO_HEARTBEAT", env.get("DURAZZO_HEARTBEAT", ""), 6_000),
+        key_life_ms=_days("DURAZZO_KEY_LIFE", env.get("DURAZZO_KEY_LIFE", ""), _KEY_LIFE_DAYS),
         environ=dict(env),
     )
 
@@ -232,3 +247,13 @@ def _seconds(name: str, text: str, default_ms: int) -> int:
             f"{name} must be a number of seconds from {_SHORTEST_S} to {_LONGEST_S}"
         )
     return round(value * 1000)
+
+
+def _days(name: str, text: str, default: int) -> int:
+    """In ms."""
+    days = text or str(default)
+    if not _DAYS.fullmatch(days) or not _SHORTEST_DAYS <= int(days) <= _LONGEST_DAYS:
+        raise SettingsRefused(
+            f"{name} must be a whole number of days from {_SHORTEST_DAYS} to {_LONGEST_DAYS}"
+        )
+    return int(days) * _DAY_MS

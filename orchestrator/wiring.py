@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
-from typing import Final
 
 import redis
 import yaml
 from celery import Celery
-from redis.backoff import ExponentialBackoff, NoBackoff
+from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from orchestrator.canvas.app import make_app
@@ -20,15 +19,15 @@ from orchestrator.canvas.canvas import Canvas
 from orchestrator.clock import SystemClock, SystemEntropy
 from orchestrator.driver import Driver, Plans
 from orchestrator.errors import JournalUnavailable, SettingsRefused
-from orchestrator.journal.durability import answering
+from orchestrator.journal.durability import ask
+from orchestrator.journal.fitness import Judgement, judge
+from orchestrator.journal.line import ANSWER, CONNECT, HEALTH, Patience
 from orchestrator.journal.redis import RedisJournal
 from orchestrator.journal.seal import AesSeal, NoSeal, Seal, keyring
+from orchestrator.journal.trouble import answering
 from orchestrator.policy.profiles import Profile, check, parse
 from orchestrator.service.core import Core
 from orchestrator.settings import Settings
-
-#: For each of connecting, TLS and the first answer. s.
-_REACH: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +42,12 @@ def wire(settings: Settings, app: Celery | None = None) -> Wiring:
     """Raises SettingsRefused for settings that cannot work; connects to nothing yet."""
     app = app or make_app(settings)
     journal = RedisJournal(
-        connect(settings.redis_url), make_seal(settings), barrier=settings.barrier
+        connect(settings.redis_url),
+        make_seal(settings),
+        barrier=settings.barrier,
+        # Who could tell what the embedded server lost dies with it, and every command restarts it.
+        guard=not settings.embedded,
+        key_life_ms=settings.key_life_ms,
     )
     plans = Plans(journal)
     canvas = Canvas(app)
@@ -64,7 +68,7 @@ def reach(url: str) -> None:
     Raises JournalUnavailable, and says why, where ``connect``'s clients would try for long.
     """
     client = redis.Redis.from_url(
-        url, socket_timeout=_REACH, socket_connect_timeout=_REACH, retry=Retry(NoBackoff(), 0)
+        url, socket_timeout=CONNECT, socket_connect_timeout=CONNECT, retry=Retry(NoBackoff(), 0)
     )  # fmt: skip
     try:
         with answering():
@@ -81,12 +85,22 @@ def reach(url: str) -> None:
 def connect(url: str) -> redis.Redis:
     return redis.Redis.from_url(
         url,
-        socket_timeout=10,
-        socket_connect_timeout=3,
-        health_check_interval=10,
-        # Every script may come twice and says so ("lost", "busy"): a second try harms nothing.
-        retry=Retry(ExponentialBackoff(cap=0.5, base=0.02), retries=3),
+        socket_timeout=ANSWER,
+        socket_connect_timeout=CONNECT,
+        health_check_interval=HEALTH,
+        retry=Patience(),
     )
+
+
+def examine(settings: Settings) -> list[Judgement]:
+    """What the server's settings mean for runs. A worker asks it once, at its start.
+
+    Raises JournalUnavailable when it cannot be asked.
+    """
+    reach(settings.redis_url)
+    with connect(settings.redis_url) as client:
+        told = ask(client)
+    return judge(told, barrier=settings.barrier, allow_eviction=settings.allow_eviction)
 
 
 def make_seal(settings: Settings) -> Seal:

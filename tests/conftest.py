@@ -1,9 +1,12 @@
-"""For every test: this folder on the path (``fakes``), and how hard hypothesis looks."""
+"""For every test: how hard hypothesis looks, and logs as nobody has configured them."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
+import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 _SLOW = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much)
@@ -18,3 +21,10 @@ settings.register_profile(
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
 
 pytest_plugins = ["tests.process.fixtures"]
+
+
+@pytest.fixture(autouse=True)
+def _logs() -> Iterator[None]:
+    """A command that ran in this process set the level of all."""
+    yield
+    structlog.reset_defaults()

@@ -9,7 +9,10 @@ executed unseen is looked up instead (``looking``), where that says more than an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping
+import threading
+from collections.abc import Callable, Container, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Final
 
 import structlog
@@ -21,12 +24,15 @@ from orchestrator.errors import CredentialMissing, JournalUnavailable, RenderFai
 from orchestrator.journal.port import Began, Begun, Claim, Claimed, Journal, Ref
 from orchestrator.policy import idempotency
 from orchestrator.policy.profiles import GENERIC, Profile
+from workers import rewound
 from workers.credentials import Credentials
 from workers.doubt import Doubt
 from workers.held import Checkpoint, Held
 from workers.http import Caller
+from workers.judge import timed_out
 from workers.landing import Landing
 from workers.looking import Looking
+from workers.patience import Patience
 from workers.provider import OPERATOR_PAUSE, Provider, limits_of
 from workers.render import FrozenRequest, render
 from workers.told import Said, Told, failed
@@ -35,6 +41,8 @@ log = structlog.get_logger()
 
 #: After the call's deadline the lease stays so long: classifying and committing takes its time. ms.
 LEASE_MARGIN: Final = 5_000
+#: A message is kept for so long while Redis is away; then the timekeeper sends another. ms.
+CLAIM_PATIENCE: Final = 10_000
 
 
 class Attempt:
@@ -61,14 +69,17 @@ class Attempt:
         self._driver = driver
         self._profiles = profiles
         self._clock = clock
+        self._lock = threading.Lock()
+        self._driven: set[Ref] = set()
         self._alive = alive
         self._reached = reached
         self._doubt = Doubt(entropy)
         self._provider = Provider(
             caller=caller, credentials=credentials, servers=servers, clock=clock, doubt=self._doubt
         )
+        self._patience = Patience(clock, entropy)
         self._landing = Landing(
-            journal=journal, driver=driver, clock=clock, entropy=entropy, reached=reached
+            journal=journal, driver=driver, patience=self._patience, reached=reached
         )
         self._looking = Looking(
             journal=journal,
@@ -81,16 +92,44 @@ class Attempt:
 
     def drive(self, ref: Ref, carried: Container[tuple[str, int]] = ()) -> Told:
         """``carried``: visits that the caller's chain sends by itself on GO_ON."""
-        at = self._clock.monotonic_ms()
-        claim = self._journal.claim(ref, self._worker)
-        if claim.verdict is not Claimed.YES:
-            return self._not_mine(ref, claim)
-        self._reached(Checkpoint.CLAIMED, ref)
-        held = self._held(ref, claim, at)
-        if held.visit.doubt and held.request and (asked := self._doubt.asked(held)) is not None:
-            return self._looking.look(held, held.request, asked, carried)
-        if held.visit.doubt and not self._doubt.may_resend(held):
-            return self._landing.land(held, self._doubt.outcome(held), carried)
+        with self._driving(ref) as alone:
+            at = self._clock.monotonic_ms()
+            claim = self._claim(ref, alone=alone)
+            if claim.verdict is not Claimed.YES:
+                return self._not_mine(ref, claim)
+            self._reached(Checkpoint.CLAIMED, ref)
+            return self._drive(ref, self._held(ref, claim, at), carried)
+
+    # Claimed.
+
+    @contextmanager
+    def _driving(self, ref: Ref) -> Iterator[bool]:
+        """Whether no other thread of this process drives the visit."""
+        with self._lock:
+            alone = ref not in self._driven
+            self._driven.add(ref)
+        try:
+            yield alone
+        finally:
+            if alone:
+                with self._lock:
+                    self._driven.discard(ref)
+
+    def _claim(self, ref: Ref, *, alone: bool) -> Claim:
+        """A claim whose answer was lost may have been carried out, and is then made good."""
+
+        def claim() -> Claim:
+            return self._journal.claim(ref, self._worker, mine=alone)
+
+        return self._patience.trying(ref, CLAIM_PATIENCE, claim)
+
+    def _drive(self, ref: Ref, held: Held, carried: Container[tuple[str, int]]) -> Told:
+        if held.visit.doubt and (told := self._in_doubt(held, carried)) is not None:
+            return told
+        if not held.visit.doubt and held.is_up():
+            last = Outcome(result=Result.TRANSIENT, code=held.visit.code)
+            late = timed_out(held.step, held.context, last)
+            return self._landing.land(held, late.outcome, carried, late)
         try:
             request = held.request or self._render(held)
             headers = self._provider.authorize(held, request)
@@ -104,7 +143,23 @@ class Attempt:
             return self._landing.land(held, _operator(error), carried)
         return self._begin(held, request, headers, carried)
 
-    # Claimed.
+    def _in_doubt(self, held: Held, carried: Container[tuple[str, int]]) -> Told | None:
+        """None when it may be sent again."""
+        known = self._with_request(held)
+        if known.request and (asked := self._doubt.asked(known)) is not None:
+            return self._looking.look(known, known.request, asked, carried)
+        if self._doubt.may_resend(known):
+            return None
+        return self._landing.land(known, self._doubt.unsearchable(known), carried)
+
+    def _with_request(self, held: Held) -> Held:
+        """What was frozen may be lost with Redis' writes: the same inputs make the same again."""
+        if held.request is not None:
+            return held
+        try:
+            return replace(held, request=self._render(held))
+        except RenderFailed:
+            return held
 
     def _held(self, ref: Ref, claim: Claim, at: int) -> Held:
         assert claim.state is not None  # noqa: S101  a claim that was given has a state
@@ -122,6 +177,9 @@ class Attempt:
             case Claimed.SETTLED:
                 self._driver.carry_on(ref.run)
                 return Told(Said.WAIT, claim.verdict)
+            case Claimed.LATE:
+                self._driver.carry_on(ref.run)
+                return Told(Said.IGNORE, claim.verdict)
             case Claimed.WAITING | Claimed.PAUSED | Claimed.UNKNOWN:
                 return Told(Said.WAIT, claim.verdict)
             case _:
@@ -147,8 +205,9 @@ class Attempt:
             # It may have begun all the same, and its lease would be a call's.
             again = self._landing.reread(held)
             return self._give_back(again, carried) if again else Told(Said.IGNORE, "lease-lost")
+        rewound.say(begun.missing)
         match begun.verdict:
-            case Began.LIMITED | Began.STOPPED:
+            case Began.LIMITED | Began.STOPPED | Began.REWOUND:
                 return Told(Said.WAIT, begun.verdict)
             case Began.HALTED:
                 return self._give_back(held, carried)
@@ -158,11 +217,12 @@ class Attempt:
                 pass
         self._reached(Checkpoint.BEGUN, held.ref)
         held = held.begun(begun, at)
-        if not self._alive() or held.now >= begun.until:
-            # Stopped since the last heartbeat: the lease may be another's by now. Nothing was sent,
-            # so it is given back; if it is another's, the fence refuses that.
+        if not self._alive() or held.now >= begun.until or held.begins_nothing:
+            # Stopped since the last heartbeat: the lease may be another's by now, or the run's
+            # deadline has passed. Nothing was sent, so it is given back; if it is another's, the
+            # fence refuses that.
             return self._give_back(held, carried)
-        reply = self._provider.send(held, request, headers)
+        reply = self._provider.send(request, headers, deadline_ms=held.call_ms)
         self._reached(Checkpoint.CALLED, held.ref)
         judgement = self._provider.judge(held, request, reply)
         return self._landing.land(held, judgement.outcome, carried, judgement)
@@ -171,7 +231,7 @@ class Attempt:
         return self._journal.begin(
             held.ref,
             held.visit.fence,
-            deadline_ms=held.profile.deadline_ms + LEASE_MARGIN,
+            deadline_ms=held.call_ms + LEASE_MARGIN,
             frozen=request.dump() if held.request is None else None,
             limits=limits_of(held.profile, request),
             durable=request.key is None and request.method not in held.profile.safe_methods,
@@ -179,7 +239,10 @@ class Attempt:
         )
 
     def _give_back(self, held: Held, carried: Container[tuple[str, int]]) -> Told:
-        return self._landing.land(held, Outcome(result=Result.WITHDRAWN), carried)
+        # A run that ends, or is late, has what is in doubt looked up.
+        doubt = held.request if held.visit.doubt else None
+        look = self._doubt.next_look(held, doubt) if doubt else -1
+        return self._landing.land(held, Outcome(result=Result.WITHDRAWN, look=look), carried)
 
 
 def _operator(error: CredentialMissing) -> Outcome:

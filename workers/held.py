@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Final
 
 from orchestrator.clock import Clock
 from orchestrator.engine.events import Event, apply
@@ -28,6 +29,11 @@ class Checkpoint(StrEnum):
     COMMITTED = "committed"  #: the journal knows, nothing was sent for what follows
     FOLLOWED = "followed"
     FALLBACK = "fallback"  #: in the error callback, before it sends
+
+
+#: A retry within a step's timeout has so long at least, or a tenth of the whole time if that is
+#: less: cut short, it would leave a doubt where there was none. ms.
+LEAST: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +83,36 @@ class Held:
     def first(self) -> int:
         """When the first call of the visit began, or would begin now. ms."""
         return self.visit.first or self.now
+
+    @property
+    def begins_nothing(self) -> bool:
+        """Its run is on its way to its end, or past its deadline: what is in doubt is looked up."""
+        return bool(self.state.ending) or self.state.is_late(self.now)
+
+    @property
+    def left(self) -> int | None:
+        """What the step's timeout leaves of this visit, None for no end. ms."""
+        if not self.step.timeout_ms:
+            return None
+        since = self.visit.since_first
+        return self.step.timeout_ms - (self.now - since if since else 0)
+
+    @property
+    def call_ms(self) -> int:
+        """How long a call may take that begins now.
+
+        One that is in doubt has all its time: its timeout fails it no more, only an answer helps.
+        """
+        longest = self.profile.deadline_ms
+        if self.left is None or self.visit.doubt:
+            return longest
+        return max(1, min(longest, self.left))
+
+    def is_up(self, wait: int = 0) -> bool:
+        """Whether the step's timeout allows no other call, ``wait`` ms from now."""
+        if self.left is None or not self.visit.since_first:
+            return False
+        return self.left - wait < min(LEAST, self.step.timeout_ms // 10)
 
     def begun(self, begun: Begun, at: int) -> Held:
         """The journal's ``begun`` event, applied to what is known."""

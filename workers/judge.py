@@ -22,6 +22,7 @@ from workers.render import FrozenRequest
 #: A step's outputs together, as JSON. A larger one is dropped: nothing that follows sees it.
 MAX_OUTPUTS: Final = 64 * 1024
 CRITERIA_NOT_MET: Final = "criteria-not-met"
+STEP_TIMEOUT: Final = "step-timeout"
 _SUCCESS: Final = range(200, 300)
 
 
@@ -51,6 +52,33 @@ def judge(
             return Judgement(outcome=outcome)
         case _:
             return _judge_answer(step, _seen(context, request, reply), outcome, verdict)
+
+
+def turned_away(
+    step: Step, context: Context, last: Outcome, request: FrozenRequest, reply: Reply
+) -> Judgement:
+    """Every attempt did nothing, and there is none to come: the step's ways on from a failure."""
+    if isinstance(reply, Answer):
+        context = _seen(context, request, reply)
+    judgement = _failed(step, context, last, lasting=False)
+    return replace(judgement, outcome=replace(judgement.outcome, result=last.result))
+
+
+def timed_out(
+    step: Step,
+    context: Context,
+    last: Outcome,
+    request: FrozenRequest | None = None,
+    reply: Reply | None = None,
+) -> Judgement:
+    """The step's time is up, and nothing of it can have been done: its ways on from a failure.
+
+    ``last``: what its latest attempt came to; ``reply``: to the request, if there is one.
+    """
+    if request is not None and isinstance(reply, Answer):
+        context = _seen(context, request, reply)
+    outcome = replace(last, code=STEP_TIMEOUT, detail=last.code, delay=-1)
+    return _failed(step, context, outcome, lasting=False)
 
 
 def _judge_answer(step: Step, context: Context, outcome: Outcome, verdict: Verdict) -> Judgement:

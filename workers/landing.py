@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import structlog
 
-from orchestrator.clock import Clock, Entropy
 from orchestrator.driver import Driver
 from orchestrator.engine.advance import Decision, advance
 from orchestrator.engine.events import apply, outcome_landed
 from orchestrator.engine.state import Outcome
-from orchestrator.errors import JournalUnavailable
 from orchestrator.journal.port import Committed, Journal, Ref, Settlement
 from workers.held import Checkpoint, Held
 from workers.judge import Judgement
+from workers.patience import Patience
 from workers.told import Said, Told, told_of
 
 log = structlog.get_logger()
 
 T = TypeVar("T")
-
-#: Between tries to reach Redis: the first wait doubles up to the last. ms.
-_FIRST_WAIT: Final = 100
-_LAST_WAIT: Final = 2_000
 
 
 class Landing:
@@ -33,14 +28,12 @@ class Landing:
         *,
         journal: Journal,
         driver: Driver,
-        clock: Clock,
-        entropy: Entropy,
+        patience: Patience,
         reached: Callable[[Checkpoint, Ref], None],
     ) -> None:
         self._journal = journal
         self._driver = driver
-        self._clock = clock
-        self._entropy = entropy
+        self._patience = patience
         self._reached = reached
 
     def land(
@@ -103,18 +96,7 @@ class Landing:
 
     def _patiently(self, held: Held, work: Callable[[], T]) -> T:
         """Try while the lease holds. Raises JournalUnavailable then."""
-        wait = _FIRST_WAIT
-        while True:
-            try:
-                return work()
-            except JournalUnavailable as error:
-                # All that lost it would come back together.
-                span = wait // 2 + int(self._entropy.uniform() * wait / 2)
-                wait = min(2 * wait, _LAST_WAIT)
-                if held.now + span >= held.visit.until:
-                    raise
-                log.warning("journal.waits", run=held.ref.run, step=held.ref.step, code=error.code)
-                self._clock.sleep_ms(span)
+        return self._patience.trying(held.ref, held.visit.until - held.now, work)
 
     def _follow(self, ref: Ref, decision: Decision, carried: Container[tuple[str, int]]) -> Told:
         told = told_of(decision.after.visits[ref.step], ref)

@@ -13,11 +13,11 @@ from typing import Final
 
 import structlog
 
-from orchestrator.engine.state import Outcome, Result
+from orchestrator.engine.state import REWOUND, Outcome, Result
 from orchestrator.errors import CredentialMissing, JournalUnavailable
 from orchestrator.journal.port import Began, Begun, Committed, Journal, Ref
 from orchestrator.policy.outcomes import Result as Reply
-from workers.doubt import ANSWER_LOST, Doubt
+from workers.doubt import Doubt
 from workers.held import Checkpoint, Held
 from workers.landing import Landing
 from workers.look_up import Question, read
@@ -58,10 +58,10 @@ class Looking:
         carried: Container[tuple[str, int]],
     ) -> Told:
         """``request``: the call in doubt."""
-        early = held.visit.first + asked.entry.settle_ms - held.now
+        early = _last_call(held) + asked.entry.settle_ms - held.now
         if asked.searches and early > 0:
             # Whoever made what may be found is not told yet.
-            return self._park(held, ANSWER_LOST, carried, at_least=early)
+            return self._park(held, "", carried, at_least=early)
         try:
             headers = self._provider.authorize(held, asked.request)
         except CredentialMissing as error:
@@ -81,7 +81,8 @@ class Looking:
             return Told(Said.WAIT, "limited") if limited else Told(Said.IGNORE, "lease-lost")
         held = held.looked(begun, at)
         self._reached(Checkpoint.LOOKING, held.ref)
-        reply = self._provider.send(held, asked.request, headers)
+        longest = held.profile.deadline_ms
+        reply = self._provider.send(asked.request, headers, deadline_ms=longest)
         self._reached(Checkpoint.LOOKED, held.ref)
         return self._adopt(held, request, asked, reply, carried)
 
@@ -102,7 +103,7 @@ class Looking:
         carried: Container[tuple[str, int]],
     ) -> Told:
         """The first that is nobody else's; what cannot be told stays in doubt."""
-        listed = read(asked, reply, held.now)
+        listed = read(asked, reply, _told_by(held, asked))
         for found in listed or ():
             if found.answer is None:
                 return self._undone(held, carried)
@@ -111,7 +112,10 @@ class Looking:
             told = self._landing.land(held, judgement.outcome, carried, judgement, adopting=effect)
             if told.code != Committed.TAKEN:
                 return told
-        return self._park(held, NOT_FOUND if listed is not None else NOT_LOOKED_UP, carried)
+        if listed is None:
+            return self._park(held, NOT_LOOKED_UP, carried)
+        outcome = self._doubt.not_found(held, request, asked, NOT_FOUND)
+        return self._landing.land(held, outcome, carried)
 
     def _undone(self, held: Held, carried: Container[tuple[str, int]]) -> Told:
         """The provider says that nothing was done, which holds for what has reached it by now.
@@ -120,7 +124,7 @@ class Looking:
         ending run sends nothing more: it is let go of after a second look, later than any call
         may take.
         """
-        if held.state.ending and held.visit.looks < 2:  # noqa: PLR2004  this look is the first
+        if held.begins_nothing and held.visit.looks < 2:  # noqa: PLR2004  this look is the first
             return self._park(held, NOT_DONE_YET, carried, at_least=held.profile.deadline_ms)
         return self._landing.land(held, Outcome(result=Result.UNDONE, delay=0), carried)
 
@@ -128,3 +132,20 @@ class Looking:
         self, held: Held, code: str, carried: Container[tuple[str, int]], *, at_least: int = 0
     ) -> Told:
         return self._landing.land(held, self._doubt.outcome(held, code, at_least), carried)
+
+
+def _last_call(held: Held) -> int:
+    """From when on nothing more is carried out of what is looked for. ms, Redis' clock.
+
+    A call that Redis has lost began before that was found out, and may still have been under way.
+    """
+    if held.visit.doubt == REWOUND:
+        return held.visit.rewound + held.profile.deadline_ms
+    return held.visit.first
+
+
+def _told_by(held: Held, asked: Question) -> int:
+    """As of when the answer is read: what was made later than any such call is another's."""
+    if held.visit.doubt == REWOUND:
+        return min(held.now, _last_call(held) + asked.entry.settle_ms)
+    return held.now

@@ -6,18 +6,20 @@ import os
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
 
 from orchestrator.errors import DurazzoError
-from orchestrator.journal.port import Ref
+from orchestrator.journal.port import Journal, Ref
 from orchestrator.wiring import Wiring
 from workers.attempt import Attempt
 from workers.credentials import Credentials
 from workers.held import Checkpoint
 from workers.http import Caller
 from workers.logs import redaction
+from workers.outage import Outage
 from workers.pulse import TICK_EVERY, Pulse
 from workers.timekeeper import Timekeeper
 from workers.told import Said, Told
@@ -27,6 +29,8 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Process:
+    #: Its incarnation's name.
+    worker: str
     wiring: Wiring
     attempt: Attempt
     pulse: Pulse
@@ -39,8 +43,13 @@ class Process:
         sent = self.wiring.core.driver.send_entered(ref.run, ref.step, ref.visit)
         return Told(Said.GO_ON if sent else Said.IGNORE)
 
-    def stop(self) -> None:
+    def retire(self) -> None:
+        """Its leases, and its turn at keeping time, are free at once."""
         self.pulse.stop()
+        resign(self.wiring.core.journal, self.worker)
+
+    def stop(self) -> None:
+        self.retire()
         self.caller.close()
 
 
@@ -64,7 +73,9 @@ def build(
         alive=pulse.alive,
         reached=reached,
     )
-    return Process(wiring=wiring, attempt=attempt, pulse=pulse, caller=caller, reached=reached)
+    return Process(
+        worker=worker, wiring=wiring, attempt=attempt, pulse=pulse, caller=caller, reached=reached
+    )
 
 
 def make_pulse(wiring: Wiring, worker: str) -> Pulse:
@@ -89,14 +100,24 @@ def make_timekeeper(wiring: Wiring, me: str) -> Timekeeper:
 
 def keep_time(wiring: Wiring, stop: threading.Event) -> None:
     """Keep time without a pulse until ``stop``: no heartbeat, so it counts as no worker."""
-    timekeeper = make_timekeeper(wiring, incarnation(wiring))
-    while not stop.wait(TICK_EVERY):
+    me = incarnation(wiring)
+    timekeeper = make_timekeeper(wiring, me)
+    outage = Outage("timekeeper", wiring.core.clock)
+    while not stop.wait(outage.pause or TICK_EVERY):
         try:
             while timekeeper.tick() and not stop.is_set():
                 pass
+            outage.is_over()
         except DurazzoError as error:
             # Redis comes back, or another leads meanwhile.
-            log.warning("timekeeper.missed", code=error.code)
+            outage.goes_on(error)
+    resign(wiring.core.journal, me)
+
+
+def resign(journal: Journal, me: str) -> None:
+    """Let another keep time now, and not when this one's turn has run out."""
+    with suppress(DurazzoError):
+        journal.tick(me, lease_ms=1, limit=0)
 
 
 def incarnation(wiring: Wiring) -> str:

@@ -17,7 +17,7 @@ from workers.credentials import Credentials, Whose, whose
 from workers.doubt import Doubt
 from workers.held import Held
 from workers.http import Caller, rewrite
-from workers.judge import Judgement, judge
+from workers.judge import Judgement, judge, timed_out, turned_away
 from workers.look_up import effect_of, subject_of
 from workers.render import FrozenRequest
 
@@ -45,12 +45,14 @@ class Provider:
         """The request's headers. Raises CredentialMissing."""
         return self._credentials.authorize(request, held.profile)
 
-    def send(self, held: Held, request: FrozenRequest, headers: list[tuple[str, str]]) -> Reply:
+    def send(
+        self, request: FrozenRequest, headers: list[tuple[str, str]], *, deadline_ms: int
+    ) -> Reply:
         return self._caller.call(
             request,
             headers=headers,
             url=request.via or rewrite(request.url, self._servers),
-            deadline_s=held.profile.deadline_ms / 1000,
+            deadline_s=deadline_ms / 1000,
         )
 
     def judge(self, held: Held, request: FrozenRequest, reply: Reply) -> Judgement:
@@ -72,6 +74,10 @@ class Provider:
         succeeded = judgement.outcome.result is Result.SUCCEEDED
         operator = judgement.outcome.result is Result.OPERATOR
         outcome = self._timed(held, request, reply, judgement.outcome, verdict)
+        if _is_up(held, outcome):
+            return timed_out(held.step, held.context, outcome, request, reply)
+        if _is_turned_away(held, outcome):
+            return turned_away(held.step, held.context, outcome, request, reply)
         return replace(
             judgement,
             outcome=replace(outcome, effect=done),
@@ -84,15 +90,36 @@ class Provider:
     ) -> Outcome:
         """When it is sent again, and when it is looked up."""
         if outcome.result is Result.OPERATOR:
-            return replace(outcome, delay=OPERATOR_PAUSE)
+            outcome = replace(outcome, delay=_operator_pause(held))
         if outcome.result in {Result.TRANSIENT, Result.UNKNOWN}:
             outcome = replace(outcome, delay=self._doubt.delay(held, request, verdict))
-        if outcome.result not in {Result.UNKNOWN, Result.PENDING}:
+        # An earlier send of what was turned away now may have been carried out.
+        turned_away = outcome.result in {Result.TRANSIENT, Result.OPERATOR}
+        in_doubt = outcome.result in {Result.UNKNOWN, Result.PENDING}
+        if not in_doubt and not (turned_away and held.visit.doubt):
             return outcome
         subject = subject_of(held.profile, request, reply)
         resend = outcome.result is Result.UNKNOWN and not verdict.stop
         look = self._doubt.next_look(held, request, subject, resend=resend)
-        return replace(outcome, look=look, subject=subject)
+        outcome = replace(outcome, look=look, subject=subject)
+        return self._doubt.again(held, request, outcome, stop=verdict.stop)
+
+
+def _is_turned_away(held: Held, outcome: Outcome) -> bool:
+    """Whether there is no other attempt, and none that was made did anything."""
+    return outcome.result is Result.TRANSIENT and outcome.delay < 0 and not held.visit.doubt
+
+
+def _is_up(held: Held, outcome: Outcome) -> bool:
+    """Whether no other call fits into the step's time, and what was sent surely did nothing."""
+    transient = outcome.result is Result.TRANSIENT and not held.visit.doubt
+    return transient and held.is_up(max(0, outcome.delay))
+
+
+def _operator_pause(held: Held) -> int:
+    if held.left is None or held.visit.doubt:
+        return OPERATOR_PAUSE
+    return max(0, min(OPERATOR_PAUSE, held.left))
 
 
 def limits_of(profile: Profile, request: FrozenRequest) -> list[Limit]:

@@ -14,7 +14,9 @@ import structlog
 
 from orchestrator.clock import Clock
 from orchestrator.errors import DurazzoError
-from orchestrator.journal.port import Journal
+from orchestrator.journal.port import GRACE, Journal
+from workers import rewound
+from workers.outage import Outage
 
 log = structlog.get_logger()
 
@@ -37,45 +39,67 @@ class Pulse:
         self._clock = clock
         self._ttl = ttl_ms
         self._tick = tick
-        self._beat_at = 0
+        self._beat_at = clock.monotonic_ms() - ttl_ms
+        # What this worker remembers is heard in time when Redis is back, whatever it lost.
+        self._beat_every = min(ttl_ms // 3, GRACE // 2)
+        # When Redis is back, the leases are kept that can be kept.
+        self._outage = Outage("pulse", clock, longest=self._beat_every / 1_000)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="durazzo-pulse", daemon=True)
 
     def start(self) -> None:
-        """Beat once before anything is claimed, then go on in the background."""
-        self._beat()
+        """Beat once before anything is claimed, then go on in the background.
+
+        Without Redis it goes on all the same: nobody else might keep time when Redis is back.
+        """
+        self._guarded(self._beat)
         self._thread.start()
 
     def stop(self) -> None:
-        """End in order: the leases of this worker are free at once."""
+        """End in order: the leases of this worker are free at once, and it acts on none of them."""
         self._stop.set()
         self._thread.join(timeout=5)
         self._guarded(lambda: self._journal.retire(self._worker))
 
     def alive(self) -> bool:
         """Whether Redis still counts this worker as alive, by the worker's own clock."""
-        return self._clock.monotonic_ms() - self._beat_at < self._ttl
+        retired = self._stop.is_set()
+        return not retired and self._clock.monotonic_ms() - self._beat_at < self._ttl
+
+    def revive(self) -> None:
+        """Before anything is claimed: a lease that is taken without a heartbeat is given back.
+
+        After an outage of Redis messages come before the next beat does. Raises
+        JournalUnavailable.
+        """
+        if not self._stop.is_set() and not self.alive():
+            self._beat()
 
     def _run(self) -> None:
-        while not self._stop.wait(TICK_EVERY):
-            if self._clock.monotonic_ms() - self._beat_at >= self._ttl // 3:
-                self._guarded(self._beat)
-            self._guarded(self._keep_time)
+        while not self._stop.wait(self._outage.pause or TICK_EVERY):
+            self._guarded(self._once)
+
+    def _once(self) -> None:
+        if self._clock.monotonic_ms() - self._beat_at >= self._beat_every:
+            self._beat()
+        self._keep_time()
 
     def _beat(self) -> None:
         at = self._clock.monotonic_ms()
-        self._journal.heartbeat(self._worker, ttl_ms=self._ttl)
+        missing = self._journal.heartbeat(self._worker, ttl_ms=self._ttl)
         # From before the round trip: on this side the lease ends no later than in Redis.
         self._beat_at = at
+        rewound.say(missing)
 
     def _keep_time(self) -> None:
         while self._tick() and not self._stop.is_set():
-            self._guarded(self._beat)
+            self._beat()
 
     def _guarded(self, work: Callable[[], object]) -> None:
         try:
             work()
+            self._outage.is_over()
         except DurazzoError as error:
-            log.warning("pulse.missed", worker=self._worker, code=error.code)
+            self._outage.goes_on(error)
         except Exception as error:  # noqa: BLE001  a thread that dies here loses every lease
             log.error("pulse.broken", worker=self._worker, error=type(error).__name__)

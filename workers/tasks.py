@@ -8,19 +8,22 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Never
+from typing import Any, Final, Never
 
 import structlog
 from celery import Celery
 from celery.exceptions import Ignore, Retry
 
-from orchestrator.canvas.messages import FALLBACK_TASK, STEP_TASK, VERSION, TaskId
-from orchestrator.errors import JournalUnavailable
-from orchestrator.journal.port import Ref
+from orchestrator.canvas.messages import FALLBACK_TASK, FRESH, STEP_TASK, VERSION, TaskId
+from orchestrator.errors import JournalUnavailable, NewerRelease
+from orchestrator.journal.port import Claimed, Ref
 from workers.process import Process
 from workers.told import Said, Told
 
 log = structlog.get_logger()
+
+#: Of an id that durazzo may not have made, in a log line.
+_MOST: Final = 200
 
 
 class StepFailed(Exception):
@@ -37,10 +40,12 @@ class StepCrashed(Exception):
 
 def register(app: Celery, process: Callable[[], Process]) -> None:
     @app.task(name=STEP_TASK, bind=True, shared=False, throws=(StepFailed, FailureHandled))  # type: ignore[untyped-decorator]
-    def step(self: Any, version: int, run: str, step_id: str, visit: int, _send: int) -> None:
-        if version > VERSION:
-            raise Ignore("of a newer release")
-        ref = Ref(run, step_id, visit)
+    def step(self: Any, version: object, run: object, *rest: object) -> None:
+        # Whatever else a newer release's message holds: the journal has its run, for who can read.
+        ref = _ref(version, run, rest, fresh=_is_fresh(self.request))
+        if ref is None:
+            log.warning("message.left", task=str(self.request.id)[:_MOST], code=NewerRelease.code)
+            raise Ignore(NewerRelease.code)
         _tell(_edge(ref, lambda: process().attempt.drive(ref, _carried(self.request.chain))))
 
     @app.task(name=FALLBACK_TASK, shared=False)  # type: ignore[untyped-decorator]
@@ -49,17 +54,38 @@ def register(app: Celery, process: Callable[[], Process]) -> None:
 
         One argument, or Celery runs it inline in the worker's main process.
         """
-        failed = TaskId.parse(task_id)
+        try:
+            failed = TaskId.parse(task_id)
+        except ValueError:
+            raise Ignore(NewerRelease.code) from None
         ref = Ref(failed.run, failed.step, failed.visit)
         _edge(ref, lambda: process().fall_back(ref))
+
+
+def _is_fresh(request: Any) -> bool:
+    return (request.delivery_info or {}).get("priority") == FRESH
+
+
+def _ref(version: object, run: object, rest: tuple[object, ...], *, fresh: bool) -> Ref | None:
+    """The visit that a message is about; None for what is not of this release."""
+    match (version, run, *rest):
+        case (int(number), str(of), str(step), int(visit), int(send)) if number <= VERSION:
+            return Ref(of, step, visit, send, fresh)
+        case _:
+            return None
 
 
 def _edge(ref: Ref, work: Callable[[], Told]) -> Told:
     """What escapes a task reaches Flower: no exception of ours or a library's may carry data."""
     try:
-        return work()
+        return _left(ref, work())
+    except NewerRelease as error:
+        log.warning("run.left", run=ref.run, step=ref.step, code=error.code)
+        return Told(Said.IGNORE, error.code)
     except JournalUnavailable as error:
-        log.warning("journal.unavailable", run=ref.run, step=ref.step, code=error.code)
+        log.warning(
+            "journal.unavailable", run=ref.run, step=ref.step, code=error.code, reason=error.reason
+        )
         return Told(Said.WAIT, error.code)
     except Exception as error:  # noqa: BLE001  the task's edge
         # Its message could hold an input; its type and place are what a bug report needs.
@@ -69,6 +95,12 @@ def _edge(ref: Ref, work: Callable[[], Told]) -> Told:
         )
         crashed = StepCrashed(f"{type(error).__name__} at {place}")
     raise crashed
+
+
+def _left(ref: Ref, told: Told) -> Told:
+    if told.code == Claimed.NEWER:
+        log.warning("run.left", run=ref.run, step=ref.step, code=NewerRelease.code)
+    return told
 
 
 def _place(error: Exception) -> str:

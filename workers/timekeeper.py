@@ -16,13 +16,15 @@ from orchestrator.driver import Driver, Plans
 from orchestrator.engine.advance import advance
 from orchestrator.engine.recovery import Lane, abandoned, next_check, patience
 from orchestrator.engine.state import Phase, State
-from orchestrator.errors import JournalUnavailable
+from orchestrator.errors import JournalUnavailable, NewerRelease
 from orchestrator.journal.port import Due, Journal, Ref, Tick
 
 log = structlog.get_logger()
 
 #: Runs looked at in one tick; a full tick is followed by the next at once.
 BATCH: Final = 100
+#: A run whose plan is of a newer release is met again after this. ms.
+LEFT_CHECK: Final = 15_000
 #: Without a tick for so long, another may lead. ms.
 LEADER_LEASE: Final = 3_000
 
@@ -30,7 +32,7 @@ LEADER_LEASE: Final = 3_000
 class Queues(Protocol):
     """The canvas, as the timekeeper needs it."""
 
-    def backlog(self, lane: str) -> int: ...
+    def backlog(self, lane: str, *, fresh: bool | None = None) -> int: ...
 
 
 @dataclass(slots=True)
@@ -40,13 +42,15 @@ class _Round:
     tick: Tick
     queues: Queues
     later: dict[str, tuple[int, int]] = field(default_factory=dict)
-    empty: dict[str, bool] = field(default_factory=dict)
+    empty: dict[tuple[str, bool], bool] = field(default_factory=dict)
 
-    def lane(self, due: Due) -> Lane:
-        name = due.state.lane
+    def lane(self, due: Due, *, fresh: bool) -> Lane:
+        """Where messages of runs under way wait, or first ones."""
+        name = (due.state.lane, fresh)
         if name not in self.empty:
-            self.empty[name] = self.queues.backlog(name) == 0
-        return Lane(claimed=due.lane_claimed, empty=self.empty[name])
+            self.empty[name] = self.queues.backlog(due.state.lane, fresh=fresh) == 0
+        claimed = due.lane_fresh if fresh else due.lane_claimed
+        return Lane(claimed=claimed, empty=self.empty[name])
 
 
 class Timekeeper:
@@ -62,25 +66,40 @@ class Timekeeper:
     def tick(self) -> bool:
         """Look at what is due, if this is the leader. True: there is more, tick again at once."""
         tick = self._journal.tick(self._me, lease_ms=LEADER_LEASE, limit=BATCH)
+        if tick.newer:
+            code, count = NewerRelease.code, len(tick.newer)
+            log.warning("runs.left", code=code, count=count, run=tick.newer[0])
         work = _Round(tick=tick, queues=self._queues)
         for due in tick.due:
             try:
                 self._look(due, work)
             except JournalUnavailable:
                 raise
+            except NewerRelease as error:
+                log.warning("run.left", code=error.code, run=due.run)
+                work.later[due.run] = (due.state.seq, tick.now + LEFT_CHECK)
             except Exception as error:  # noqa: BLE001  one run that is broken stops no other
                 kind = type(error).__name__
                 log.error("run.not-carried-on", run=due.run, error=kind)
         if work.later:
             self._journal.postpone(work.later)
-        return len(tick.due) >= BATCH
+        return len(tick.due) + len(tick.newer) >= BATCH
 
     def _look(self, due: Due, work: _Round) -> None:
         now = work.tick.now
         if self._calls_for_decision(due.state, now):
             self._driver.carry_on(due.run)
             return
-        found = abandoned(due.state, now=now, alive=work.tick.alive, lane=work.lane(due))
+        # Before anything is written: a plan of a newer release is not this one's to carry on.
+        graph = self._plans.graph(due.state.plan)
+        found = abandoned(
+            due.state,
+            now=now,
+            alive=work.tick.alive,
+            lane=work.lane(due, fresh=False),
+            fresh=lambda step, visit: graph.is_fresh(step, visit.number, visit.sends),
+            first=work.lane(due, fresh=True),
+        )
         for step, visit in found:
             ref = Ref(due.run, step, visit.number)
             send = self._journal.mark_sent(ref, visit, patience_ms=patience(visit.sends + 1))
@@ -91,10 +110,10 @@ class Timekeeper:
             work.later[due.run] = (due.state.seq, next_check(due.state, now) or now)
 
     def _calls_for_decision(self, state: State, now: int) -> bool:
-        """Something settled, a cancel that nobody carried out, or duties left undone."""
+        """Something settled, a cancel or deadline that nobody carried out, or duties undone."""
         if state.end:
             return bool(state.outbox)
         settled = any(visit.phase is Phase.SETTLED for visit in state.visits.values())
-        if not settled and not state.ending:
+        if not settled and not state.ending and not state.is_late(now):
             return False
         return advance(self._plans.graph(state.plan), state, now) is not None

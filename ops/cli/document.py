@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from datetime import UTC, datetime, timedelta
 from functools import wraps
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -15,9 +16,11 @@ from ops.cli import words
 from ops.cli.inputs import gather
 from orchestrator.expressions.nodes import Json
 from orchestrator.formats.diagnostics import did_you_mean
+from orchestrator.formats.duration import milliseconds
 from orchestrator.formats.load import shipped, specs_folder
 from orchestrator.plan.model import Plan
-from orchestrator.service import Loaded, check_inputs, validate
+from orchestrator.service import Core, Loaded, Run, check_inputs, submit, validate
+from orchestrator.service.submit import WORKFLOW
 from orchestrator.settings import DEFAULT_LANE, from_environ
 from orchestrator.wiring import load_profiles
 
@@ -73,12 +76,26 @@ class Asked:
     #: As ``inputs.read`` takes it.
     document: str | None
     key: str | None
+    key_scope: str
     lane: str
+    deadline: timedelta | datetime | None
 
     def order(self, loaded: Loaded) -> Order:
         """Raises InputsRefused."""
         given = gather(loaded.plan.inputs, self.pairs, self.document)
         return Order(loaded=loaded, inputs=check_inputs(loaded.plan, given))
+
+    def submit(self, core: Core, order: Order) -> Run:
+        """Raises as ``service.submit`` does."""
+        return submit(
+            core,
+            order.plan,
+            order.inputs,
+            key=self.key,
+            key_scope=self.key_scope,
+            lane=self.lane,
+            deadline=self.deadline,
+        )
 
 
 def lane_name(_ctx: click.Context, _param: click.Parameter, given: Any) -> Any:
@@ -93,6 +110,31 @@ def _run_key(_ctx: click.Context, _param: click.Parameter, given: str | None) ->
     """An unset shell variable would be every order's key."""
     if given is not None and not given.strip():
         raise click.BadParameter("a run key is not empty; leave the option out for none")
+    return given
+
+
+def _deadline(
+    _ctx: click.Context, _param: click.Parameter, given: str | None
+) -> timedelta | datetime | None:
+    """A span from the acceptance, or a day or time as ISO 8601 has it; UTC unless it says."""
+    if given is None:
+        return None
+    if span := milliseconds(given):
+        return timedelta(milliseconds=span)
+    try:
+        at = datetime.fromisoformat(given)
+    except ValueError:
+        raise click.BadParameter(
+            "expected a span (45s, 30m, 2h, 3d; at most 366d) or a time (2026-05-31T08:00Z)"
+        ) from None
+    return at.replace(tzinfo=at.tzinfo or UTC)
+
+
+def _key_scope(ctx: click.Context, _param: click.Parameter, given: str) -> str:
+    if given != WORKFLOW and ctx.params.get("key") is None:
+        raise click.BadParameter("it is the scope of a run key: give one with --key")
+    if not given.strip():
+        raise click.BadParameter("a scope's name is not empty")
     return given
 
 
@@ -227,7 +269,17 @@ _ORDER: Final = (
         "--key",
         metavar="RUNKEY",
         callback=_run_key,
+        # Read before its scope, which is nothing without it.
+        is_eager=True,
         help="Run at most once under this key, however often it is submitted.",
+    ),
+    click.option(
+        "--key-scope",
+        metavar="NAME",
+        default=WORKFLOW,
+        show_default=True,
+        callback=_key_scope,
+        help="Where the key counts: in this workflow, or in all that name the same scope.",
     ),
     click.option(
         "--lane",
@@ -235,5 +287,11 @@ _ORDER: Final = (
         show_default=True,
         callback=lane_name,
         help="The queue that the run stands in.",
+    ),
+    click.option(
+        "--deadline",
+        metavar="WHEN",
+        callback=_deadline,
+        help="Begin nothing more after 45s, 30m, 2h, 3d, or a time (UTC); what is left has failed.",
     ),
 )

@@ -54,6 +54,11 @@ COMMANDS: Final = {
         "ops.cli.resolve:resolve",
         "Say what became of a step that is unknown, and carry its run on.",
     ),
+    "stop-all": (
+        "ops.cli.stop:stop_all",
+        "Let no worker call a provider any more, until it goes on.",
+    ),
+    "go-on": ("ops.cli.stop:go_on", "Let a provider that was stopped be called again."),
     "worker": ("ops.cli.worker:worker", "Execute steps, until Ctrl-C or SIGTERM."),
     "timekeeper": ("ops.cli.worker:timekeeper", "Keep time for the workers, executing no step."),
     "demo": (

@@ -23,7 +23,7 @@ from ops.cli.opened import opened
 from ops.cli.results import refused_as_json, show_result
 from orchestrator.engine.state import Status
 from orchestrator.errors import NoWorker
-from orchestrator.service import Core, Report, Run, submit
+from orchestrator.service import Core, Report, Run
 from orchestrator.service.inspect import SETTLED
 from orchestrator.settings import from_environ
 from orchestrator.wiring import load_profiles
@@ -95,7 +95,7 @@ def _carry_out(
     if not settings.redis_url:
         secrets.check(order.plan, load_profiles(), settings)
     with opened(settings) as wiring, hands(settings, wiring.core, asked.lane) as workers:
-        run = submit(wiring.core, order.plan, order.inputs, key=asked.key, lane=asked.lane)
+        run = asked.submit(wiring.core, order)
         if run.known:
             terminal.say(f"this run key has run {run.id} already: nothing new was started")
         try:

@@ -14,11 +14,15 @@ import click
 
 from ops.cli import telling, terminal, timeline, words
 from ops.cli.commands import Command
+from ops.cli.filters import filters
 from ops.cli.opened import opened
 from ops.cli.standing import Standing
+from ops.cli.stop import tell_stops
 from orchestrator.engine.events import Event
-from orchestrator.engine.state import Phase, State, Status
-from orchestrator.service import Core, Report, Run, StepReport, find, recent
+from orchestrator.engine.state import State, Status
+from orchestrator.errors import NewerRelease
+from orchestrator.service import Core, Filter, Report, Run, StepReport, find, recent, stops
+from orchestrator.service.many import where
 from orchestrator.service.timeline import timeline as timeline_of
 
 #: Runs that a filter looks at, the latest ones, unless --limit is more.
@@ -31,43 +35,29 @@ _COLOURS: Final = {
 
 @click.command(cls=Command, example="durazzo runs --failed --workflow charge-and-sms-confirm")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True)
-@click.option("--failed", is_flag=True, help="Only runs that failed.")
-@click.option("--unknown", is_flag=True, help="Only runs of which nobody knows what was done.")
-@click.option(
-    "--state",
-    "states",
-    type=click.Choice([status.value for status in Status]),
-    multiple=True,
-    help="Only runs in this state; may be given several times.",
-)
-@click.option("--workflow", metavar="NAME", help="Only runs of this workflow.")
+@filters
 @click.option("--json", "as_json", is_flag=True, help="Print {runs: [{run, workflow, state, …}]}.")
-def runs(
-    limit: int,
-    *,
-    failed: bool,
-    unknown: bool,
-    states: Sequence[str],
-    workflow: str | None,
-    as_json: bool,
-) -> None:
+def runs(limit: int, wanted: Filter, *, as_json: bool) -> None:
     """List the latest runs, newest first.
 
     A filter looks at the latest 1000 runs, or at --limit of them if that is more.
     """
-    wanted = {*states, *(["failed"] if failed else []), *(["unknown"] if unknown else [])}
-    filtered = bool(wanted or workflow)
+    filtered = not wanted.empty
+    newer: list[str] = []
     with opened() as wiring:
         now = wiring.core.journal.now()
-        looked_at = recent(wiring.core, max(limit, LOOKED_AT) if filtered else limit)
-    fitting = (
-        _row(run, state, now)
-        for run, state in looked_at
-        if (not wanted or state.status in wanted) and workflow in {None, state.name}
-    )
+        looked_at = recent(wiring.core, max(limit, LOOKED_AT) if filtered else limit, newer)
+        tell_stops(wiring.core, now)
+    fitting = (_row(run, state, now) for run, state in looked_at if wanted.fits(state))
     rows = list(islice(fitting, limit))
+    if newer:
+        terminal.say(
+            f"{len(newer)} more, {newer[0]} the latest, written by a newer release of durazzo:"
+            f" update this one to see them (durazzo explain {NewerRelease.code})"
+        )
     if as_json:
-        terminal.put_json({"runs": rows} | ({"looked_at": len(looked_at)} if filtered else {}))
+        more = {"looked_at": len(looked_at)} if filtered else {}
+        terminal.put_json({"runs": rows} | more | ({"newer": newer} if newer else {}))
         return
     _list(rows, "no such runs" if looked_at else "no runs yet")
     if filtered and looked_at:
@@ -101,7 +91,7 @@ def show(run: str, *, outputs: bool, reveal: bool, events: bool, as_json: bool) 
     """
     with opened() as wiring:
         found = find(wiring.core, run)
-        history = found.history()
+        history = found.history(reasons=True)
         standing = _standing(wiring.core, found, history)
     if as_json:
         report = standing.report
@@ -131,6 +121,7 @@ def _standing(core: Core, run: Run, history: Sequence[Event]) -> Standing:
         entries=timeline_of(history, plan),
         now=core.journal.now(),
         key=run.key(),
+        stops=stops(core, reasons=True),
     )
 
 
@@ -176,15 +167,9 @@ def _row(run: str, state: State, now: int) -> dict[str, Any]:
         "workflow": state.name,
         "state": state.status.value,
         "code": state.code,
-        "step": state.failed_step or _current(state),
+        "step": ", ".join(where(state)),
         "age": (now - state.accepted) // 1000,
     }
-
-
-def _current(state: State) -> str:
-    """Where an unfinished run stands."""
-    over = {Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELLED}
-    return ", ".join(sorted(s for s, visit in state.visits.items() if visit.phase not in over))
 
 
 def _steps(report: Report) -> None:

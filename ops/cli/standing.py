@@ -12,12 +12,14 @@ from ops.cli.telling import Marks, age, because, safe, utc
 from ops.cli.terminal import span
 from ops.cli.timeline import Row
 from orchestrator.engine.state import ACTIVE, Phase, Result, State, Status, Visit
+from orchestrator.journal.port import Stop
 from orchestrator.plan.model import HttpCall, Plan
 from orchestrator.service import Report
 from orchestrator.service.timeline import Entry, What
 
 #: Late by so much, something is wrong: nobody keeps time, or no worker takes the lane. ms.
 LATE: Final = 10_000
+_WAITS: Final = frozenset({Phase.READY, Phase.WAITING})
 _NOT_GOOD: Final = frozenset({Status.FAILED, Status.CANCELLED, Status.UNKNOWN})
 
 
@@ -30,6 +32,8 @@ class Standing:
     #: ms, Redis' clock.
     now: int
     key: str | None = None
+    #: Providers that are stopped.
+    stops: Sequence[Stop] = ()
 
     def head(self) -> Iterator[str]:
         """State, since when, which run."""
@@ -41,7 +45,8 @@ class Standing:
         yield f"{report.state}{how_long}: {safe(report.workflow)}, run {safe(report.run)}"
         key = f", run key {safe(self.key)}" if self.key is not None else ""
         accepted = age(self.now - report.accepted)
-        yield f"  accepted {accepted} ago, lane {safe(self.state.lane)}{key}"
+        lane = f"lane {safe(self.state.lane)}"
+        yield f"  accepted {accepted} ago, {lane}{key}{self._deadline()}"
 
     def advice(self) -> Iterator[str]:
         """What failed or is unknown or stuck, and what to do about it."""
@@ -51,11 +56,14 @@ class Standing:
             yield safe(self.report.explain()) + self._page(self.report.error_code)
         elif self.state.ending == Status.CANCELLED:
             yield self._who("cancel", "cancelled")
+        elif self.report.error_code:
+            yield safe(self.report.explain()) + self._page(self.report.error_code)
         for step, visit in self.state.visits.items():
             if visit.phase is Phase.UNKNOWN:
                 yield from self._unknown(step, visit)
             elif visit.phase is Phase.WAITING and visit.result == Result.OPERATOR:
                 yield self._for_a_person(step, visit)
+        yield from self._stopped()
         yield from self._of_the_run()
 
     def rows(self, marks: Marks) -> Iterator[Row]:
@@ -63,7 +71,8 @@ class Standing:
         if self.state.end:
             return
         for step, visit in self.state.visits.items():
-            text = self._now(visit)
+            stopped = visit.phase is Phase.WAITING and not self.state.paused and self._stop(step)
+            text = f"waits for {safe(stopped.provider)} to go on" if stopped else self._now(visit)
             if text:
                 number = f" (visit {visit.number})" if visit.number > 1 else ""
                 label = f"{safe(step)}{number}"
@@ -71,6 +80,14 @@ class Standing:
                 yield Row(at=None, symbol=symbol, label=label, text=text)
 
     # The head.
+
+    def _deadline(self) -> str:
+        at = self.state.deadline
+        if not at or self.state.end:
+            return ""
+        if at > self.now:
+            return f", deadline in {age(at - self.now)}"
+        return f", deadline {age(self.now - at)} ago"
 
     def _since(self) -> int:
         """Since when the run is in its state. ms, as ``now``."""
@@ -108,6 +125,20 @@ class Standing:
             named = shlex.quote(safe(step))
             yield f"Look there what became of {what}; say succeeded, failed or resend:"
             yield f"durazzo resolve {safe(self.report.run)} {named} --as WHAT --reason WHY"
+
+    def _stopped(self) -> Iterator[str]:
+        """Providers that the run waits for, or is about to."""
+        waiting = [step for step, visit in self.state.visits.items() if visit.phase in _WAITS]
+        found = dict.fromkeys(self._stop(step) for step in waiting if not self.state.end)
+        for stop in filter(None, found):
+            name = safe(stop.provider)
+            since = f"{name} is stopped by {safe(stop.by)} since {utc(stop.at)}"
+            yield f"{since}{because(stop.reason)}"
+            yield f"No call to it begins until it goes on: durazzo go-on {name}"
+
+    def _stop(self, step: str) -> Stop | None:
+        provider = self.plan.step(step).call.provider
+        return next((stop for stop in self.stops if stop.provider == provider), None)
 
     def _upon(self, step: str, visit: Visit) -> list[Entry]:
         return [e for e in self.entries if (e.step, e.visit) == (step, visit.number)]

@@ -9,7 +9,7 @@ from ops.cli.commands import Command
 from ops.cli.document import Asked, Reading, document_options, order_options
 from ops.cli.opened import opened
 from ops.cli.results import refused_as_json
-from orchestrator.service import Core, submit
+from orchestrator.service import Core
 from orchestrator.settings import Settings, from_environ
 
 
@@ -28,7 +28,7 @@ def start(reading: Reading, asked: Asked, *, as_json: bool) -> None:
         order = asked.order(loaded)
         settings = from_environ()
         with opened(settings) as wiring:
-            run = submit(wiring.core, order.plan, order.inputs, key=asked.key, lane=asked.lane)
+            run = asked.submit(wiring.core, order)
             status = run.status()
             _say_who(wiring.core, settings)
     if as_json:

@@ -8,11 +8,15 @@ from datetime import UTC, datetime
 from typing import Final
 
 from ops.cli.terminal import ASCII, UNICODE, Symbols, plain, span
+from orchestrator.engine.advance import DEADLINE_PASSED
 from orchestrator.engine.state import Phase, Result
 from orchestrator.service.timeline import (
     LOST,
+    PROVIDER_GOES_ON,
     PROVIDER_PAUSED,
+    PROVIDER_STOPPED,
     RATE_LIMIT,
+    REDIS_RESTARTED,
     Entry,
     Then,
     What,
@@ -31,8 +35,14 @@ _CONTROLS: Final = {
 _WORDS: Final = {
     "succeeded": "succeeded", "final": "failed", "undone": "not done, and sent again",
 }  # fmt: skip
+#: As ``workers.looking`` has it.
+NOT_FOUND: Final = "not-found"
 _RESULTS: Final = frozenset(result.value for result in Result)
-_WHY: Final = {RATE_LIMIT: ": rate limit", PROVIDER_PAUSED: ": its provider is paused"}
+_WHY: Final = {
+    RATE_LIMIT: ": rate limit",
+    PROVIDER_PAUSED: ": its provider is paused",
+    REDIS_RESTARTED: ": Redis was restarted, and every worker says first what it remembers",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,16 +97,18 @@ def text(entry: Entry, marks: Marks) -> str:
     match entry.what:
         case What.CALLED | What.LOOKED_UP | What.NOT_CALLED:
             return _attempt(entry, marks)
-        case What.WAITS | What.TAKEN_OVER | What.SENT_AGAIN | What.CLOSED:
+        case What.WAITS | What.TAKEN_OVER | What.SENT_AGAIN | What.CLOSED | What.REWOUND:
             return _between(entry, marks)
         case What.JOIN_WAITS | What.JOINED:
             return _joining(entry)
         case What.ACCEPTED:
-            return f"accepted {utc(entry.at)}"
+            deadline = f", to be done by {utc(entry.until)}" if entry.until else ""
+            return f"accepted {utc(entry.at)}{deadline}"
         case What.CONTROL | What.RESOLVED:
             return _controlled(entry)
         case What.ENDING:
-            return f"to be {safe(entry.then)} once what is under way has landed"
+            late = "the deadline has passed: " if entry.code == DEADLINE_PASSED else ""
+            return f"{late}to be {safe(entry.then)} once what is under way has landed"
         case What.ENDED:
             return safe(f"{entry.then}: {entry.code}" if entry.code else entry.then)
         case What.OTHER:
@@ -137,10 +149,10 @@ def _found(entry: Entry) -> str:
         case Result.SUCCEEDED:
             return "it was done"
         case "undone":
-            return "nothing was done"
+            return "nothing was found" if entry.code == NOT_FOUND else "nothing was done"
         case Result.FINAL:
             return f"it was refused: {code_of(entry)}"
-        case Result.UNKNOWN if entry.code == "not-found":
+        case Result.UNKNOWN if entry.code == NOT_FOUND:
             return "nothing was found"
         case Result.UNKNOWN:
             return f"it does not say: {code_of(entry)}"
@@ -152,6 +164,10 @@ def _then(entry: Entry) -> str:
     """What was decided upon the outcome."""
     wait = span(entry.until - entry.over)
     match entry.then:
+        case Then.RETRY if entry.result == Result.UNDONE and entry.code == NOT_FOUND:
+            return ", so it is sent"
+        case Then.RETRY if entry.again:
+            return f", sent again in {wait} as the document asks (when-unknown: resend)"
         case Then.RETRY:
             key = ", same key" if entry.result == Result.UNKNOWN else ""
             return f", retry in {wait}{key}"
@@ -192,8 +208,14 @@ def _doubt(entry: Entry) -> str:
 def _between(entry: Entry, marks: Marks) -> str:
     """What happens to a step while nothing is sent."""
     match entry.what:
+        case What.WAITS if entry.code == PROVIDER_STOPPED:
+            return "waits until its provider goes on: it is stopped"
+        case What.WAITS if entry.code == PROVIDER_GOES_ON:
+            return f"its provider goes on: called in {span(entry.until - entry.at)}"
         case What.WAITS:
             return f"waits {span(entry.until - entry.at)}{_WHY.get(entry.code, '')}"
+        case What.REWOUND:
+            return "Redis lost writes: looked up before it is sent"
         case What.TAKEN_OVER:
             when = "in its call" if entry.result == LOST else "before it sent anything"
             return f"taken over from {safe(entry.by) or 'a worker'}, which died {when}"

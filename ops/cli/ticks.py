@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from ops.cli.terminal import Symbols, plain, span
 from orchestrator.engine.events import Event, outcome_of
-from orchestrator.engine.state import Outcome, Phase, Result
+from orchestrator.engine.state import REDIS_REWOUND, Outcome, Phase, Result
 
 #: Waiting for a turn is worth a line from here on. ms.
 _LONG: Final = 1_000
@@ -33,6 +33,15 @@ class Ticks:
             case "decided":
                 for change in f["d"]:
                     yield from self._changed(change, event.at)
+            case "limited" if f.get("st"):
+                waits = f"{self._symbols.waits} {plain(f['s'])}: waiting: its provider is stopped"
+                yield f"{waits} (durazzo doctor says by whom)"
+            case "limited" if f.get("g"):
+                yield self._waits(f["s"], f["u"] - event.at, "redis-restarted")
+            case "rewound":
+                self._outcomes.pop(f["s"], None)
+                doubt = f"{self._symbols.unknown} {plain(f['s'])}: {REDIS_REWOUND}"
+                yield f"{doubt}; Redis lost writes: looked up before it is sent"
             case "limited" if f["u"] - event.at >= _LONG:
                 yield self._waits(f["s"], f["u"] - event.at, "limited")
             case "claimed" if f.get("d"):
@@ -76,6 +85,8 @@ class Ticks:
         code = code or _code(outcome)
         if outcome is not None and outcome.result in {Result.TRANSIENT, Result.UNKNOWN}:
             return f"{self._symbols.again} {plain(step)}: retry in {span(ms)}: {code}"
+        if outcome is not None and outcome.result is Result.UNDONE:
+            return f"{self._symbols.again} {plain(step)}: not done ({code}), so it is sent"
         if outcome is not None and outcome.result is Result.OPERATOR:
             return (
                 f"{self._symbols.waits} {plain(step)}: waiting for a person: {code};"

@@ -1,4 +1,4 @@
-"""Words that a shell may complete: ids of workflows, and of runs.
+"""Words that a shell may complete: ids of workflows and of runs, names of providers.
 
 A person waits for them at every TAB: nothing is started for them, and whatever goes wrong
 gives no words.
@@ -19,12 +19,12 @@ from orchestrator.errors import DurazzoError
 from orchestrator.formats import source
 from orchestrator.formats.diagnostics import Report
 from orchestrator.formats.tree import Mapping, Scalar, Sequence, Tree
-from orchestrator.journal.durability import answering
 from orchestrator.journal.redis import RedisJournal
 from orchestrator.journal.seal import NoSeal
+from orchestrator.journal.trouble import answering
 from orchestrator.service.validate import read
 from orchestrator.settings import Settings, from_environ
-from orchestrator.wiring import connect
+from orchestrator.wiring import connect, load_profiles
 
 #: Of the latest runs.
 RUNS: Final = 100
@@ -60,6 +60,11 @@ def runs(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[
             return _beginning(RedisJournal(connect(url), NoSeal()).recent(RUNS), incomplete)
     except DurazzoError:
         return []
+
+
+def providers(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Names of those that have a profile."""
+    return _beginning(load_profiles(), incomplete)
 
 
 def _running(settings: Settings) -> str:

@@ -9,11 +9,19 @@ from typing import Final
 from celery import Celery
 
 from orchestrator.errors import SettingsRefused
+from orchestrator.journal.line import ANSWER, CONNECT, HEALTH
 from orchestrator.settings import DEFAULT_LANE, Settings
 
 #: A message whose worker died before its ack comes back after this; a claim makes it harmless. s.
 VISIBILITY: Final = 300
 RESULT_LIFE: Final = 86_400
+#: At a worker's end its calls may take so long to land. Below the 30 s of Kubernetes. s.
+GRACE: Final = 25
+
+#: Upon a connection that broke; a message or a result that was lost all the same is only late.
+_ONCE_MORE: Final = {
+    "max_retries": 1, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.2,
+}  # fmt: skip
 
 
 def make_app(settings: Settings) -> Celery:
@@ -27,11 +35,16 @@ def make_app(settings: Settings) -> Celery:
         "visibility_timeout": VISIBILITY,
         "unacked_restore_interval": 5,
         "unacked_restore_throttle": 1,
-        "socket_timeout": 10,
-        "socket_connect_timeout": 3,
+        "socket_timeout": ANSWER,
+        "socket_connect_timeout": CONNECT,
         "socket_keepalive": True,
-        "health_check_interval": 10,
+        "health_check_interval": HEALTH,
         "max_connections": 200,
+        # Whoever sends does not wait for a broker that is away: the journal sends it again. Without
+        # this, the first message of a process would wait for ever.
+        **_ONCE_MORE,
+        # What stores a result reads its policy here.
+        "retry_policy": _ONCE_MORE,
     }
     app.conf.update(
         task_default_queue=DEFAULT_LANE,
@@ -51,11 +64,16 @@ def make_app(settings: Settings) -> Celery:
         worker_prefetch_multiplier=1,
         worker_eta_task_limit=1_000,
         worker_cancel_long_running_tasks_on_connection_loss=False,
-        worker_soft_shutdown_timeout=30,
-        worker_enable_soft_shutdown_on_idle=True,
+        worker_soft_shutdown_timeout=GRACE,
         worker_hijack_root_logger=False,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
+        # A broker that refuses writes is waited for, see workers/writable.py, and ends no worker.
+        broker_channel_error_retry=True,
+        task_publish_retry_policy=_ONCE_MORE,
+        redis_socket_timeout=ANSWER,
+        redis_socket_connect_timeout=CONNECT,
+        redis_backend_health_check_interval=HEALTH,
         broker_transport_options=transport,
         result_backend_transport_options=transport,
         visibility_timeout=VISIBILITY,

@@ -6,15 +6,17 @@ ready, and the timekeeper sends it again when a message is lost.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from celery import Celery, chain
 from celery.exceptions import TaskRevokedError
 from kombu.exceptions import ChannelError, OperationalError
 
-from orchestrator.canvas.messages import FALLBACK_TASK, STEP_TASK, TaskId
+from orchestrator.canvas.messages import FALLBACK_TASK, FRESH, STEP_TASK, TaskId, lists
 from orchestrator.engine.state import State, Status
-from orchestrator.errors import JournalUnavailable
+from orchestrator.journal.trouble import answering, unavailable
 from orchestrator.plan.graph import Graph
 
 
@@ -29,13 +31,13 @@ class Canvas:
     def send(self, task: TaskId, state: State, graph: Graph) -> None:
         """Send the segment that begins with this visit, in the run's lane.
 
-        Raises JournalUnavailable when the broker cannot be reached.
+        Raises JournalUnavailable when the broker cannot be reached, or refuses.
         """
         signatures = self._segment(task, state, graph)
-        try:
+        if graph.is_fresh(task.step, task.visit, task.send):
+            signatures[0].set(priority=FRESH)
+        with _answering():
             chain(*signatures).apply_async() if len(signatures) > 1 else signatures[0].apply_async()
-        except OperationalError as error:
-            raise JournalUnavailable("the broker cannot be reached") from error
 
     def _segment(self, first: TaskId, state: State, graph: Graph) -> list[Any]:
         steps = graph.segment(first.step)
@@ -75,18 +77,37 @@ class Canvas:
                 self._store(run, RunFailed(state.code), "FAILURE")
 
     def _store(self, run: str, result: object, state: str) -> None:
-        backend = self._app.backend
-        try:
-            backend.store_result(run, result, state)
-        except (OperationalError, *backend.connection_errors) as error:
-            raise JournalUnavailable("the result store cannot be reached") from error
+        with _answering():
+            self._app.backend.store_result(run, result, state)
 
-    def backlog(self, lane: str) -> int:
-        """Messages that wait in a lane's queue."""
-        with self._app.connection_for_write() as connection:
+    def backlog(self, lane: str, *, fresh: bool | None = None) -> int:
+        """Messages that wait in a lane's queue.
+
+        ``fresh``: those only of runs that have not begun, or of runs that have.
+        """
+        if fresh is not None:
+            return self._listed(lists(lane)[fresh])
+        with _answering(), self._app.connection_for_write() as connection:
             try:
                 return int(
                     connection.default_channel.queue_declare(lane, passive=True).message_count
                 )
             except ChannelError:
                 return 0
+
+    def _listed(self, name: str) -> int:
+        with _answering(), self._app.connection_for_write() as connection:
+            return int(connection.default_channel.client.llen(name))
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    """The broker and the result store are the journal's Redis, and are in trouble as it is.
+
+    Celery wraps most of what their client raises, but not what a server answers that refuses.
+    """
+    try:
+        with answering():
+            yield
+    except (OperationalError, OSError) as error:
+        raise unavailable(error) from error

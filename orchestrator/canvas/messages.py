@@ -5,10 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-#: Bumped when the arguments change meaning; a worker leaves newer ones alone.
+#: Bumped, with engine/state.py's, when the arguments change meaning; a worker leaves newer ones
+#: alone. The version stays the first argument, and the run the second.
 VERSION: Final = 1
+#: Of a run's very first message: whatever belongs to a run under way goes before it. By Celery's
+#: numbers for Redis, where 0 is the first.
+FRESH: Final = 9
 STEP_TASK: Final = "durazzo.step"
 FALLBACK_TASK: Final = "durazzo.fallback"
+
+
+def lists(lane: str) -> tuple[str, str]:
+    """Redis' lists of a lane, in the order in which workers empty them: under way, fresh."""
+    return lane, f"{lane}\x06\x16{FRESH}"
 
 
 @dataclass(frozen=True, slots=True)

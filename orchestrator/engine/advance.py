@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from orchestrator.engine.events import Change, Event, apply_change, decided
 from orchestrator.engine.recovery import next_check
@@ -16,7 +17,8 @@ from orchestrator.engine.state import ACTIVE, Phase, Result, State, Visit
 from orchestrator.plan.graph import Graph
 from orchestrator.plan.model import Action, Choice, End, Goto, Retry
 
-VISITS_EXHAUSTED = "visits-exhausted"
+VISITS_EXHAUSTED: Final = "visits-exhausted"
+DEADLINE_PASSED: Final = "deadline-passed"
 #: ``Outcome.matched`` when a condition was neither true nor false: nobody knows the way on.
 UNANSWERED = "!"
 
@@ -48,15 +50,12 @@ def advance(graph: Graph, state: State, now: int) -> Decision | None:
     if state.end:
         return None
     desk = _Desk(graph, state, now)
-    for step in graph.plan.steps:
-        visit = state.visits.get(step.id)
-        if visit and visit.phase is Phase.SETTLED:
-            desk.settle(step.id, visit)
-    if desk.state.ending:
-        desk.wind_down()
-    else:
-        desk.join()
-    desk.finish()
+    desk.decide()
+    if cut := desk.cut_off():
+        # Decided anew, so that nothing is entered only to be given up.
+        desk = _Desk(graph, state, now)
+        desk.do("ending", "failed", DEADLINE_PASSED, cut[0] if len(cut) == 1 else "")
+        desk.decide()
     return desk.decision() if desk.changes else None
 
 
@@ -85,6 +84,18 @@ class _Desk:
     def do(self, *change: str | int) -> None:
         self.changes.append(change)
         self.state = apply_change(self.state, change, at=self.now)
+
+    def decide(self) -> None:
+        for step in self.graph.plan.steps:
+            visit = self.state.visits.get(step.id)
+            if visit and visit.phase is Phase.SETTLED:
+                self.settle(step.id, visit)
+        if self.state.ending:
+            self.wind_down()
+        else:
+            self.join()
+            self._park_late()
+        self.finish()
 
     def decision(self) -> Decision:
         event = decided(at=self.now, changes=self.changes)
@@ -128,8 +139,11 @@ class _Desk:
         self.do("park", step, self.now + visit.look if visit.look >= 0 else 0)
 
     def _give_up(self, step: str, visit: Visit) -> None:
-        if visit.doubt or visit.result == Result.UNKNOWN:
+        if visit.result in {Result.UNKNOWN, Result.PENDING}:
             self._park(step, visit)
+        elif visit.doubt:
+            # The last send surely did nothing; of the one before nobody has been asked yet.
+            self.do("park", step, self.now)
         else:
             self.do("close", step, Phase.CANCELLED, "")
 
@@ -242,9 +256,29 @@ class _Desk:
     # The end of the run.
 
     def wind_down(self) -> None:
-        for step, visit in self.state.visits.items():
-            if visit.phase in {Phase.READY, Phase.WAITING}:
-                self._give_up(step, visit)
+        for step, visit in self._unbegun():
+            self._give_up(step, visit)
+
+    def cut_off(self) -> list[str]:
+        """Steps that the run would have to begin after its deadline, in the plan's order."""
+        if self.state.ending or not self.state.is_late(self.now):
+            return []
+        cut = {step for step, visit in self._unbegun() if not visit.doubt}
+        return [step.id for step in self.graph.plan.steps if step.id in cut]
+
+    def _park_late(self) -> None:
+        """What may have been done is looked up after the deadline, and never sent again.
+
+        The run is not failed by it: it may turn out that there is nothing left to do.
+        """
+        if self.state.is_late(self.now):
+            for step, visit in self._unbegun():
+                if visit.doubt:
+                    self._park(step, visit)
+
+    def _unbegun(self) -> list[tuple[str, Visit]]:
+        waits = {Phase.READY, Phase.WAITING}
+        return [(step, visit) for step, visit in self.state.visits.items() if visit.phase in waits]
 
     def finish(self) -> None:
         phases = {visit.phase for visit in self.state.visits.values()}

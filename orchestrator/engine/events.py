@@ -2,12 +2,16 @@
 
 An event is one flat JSON object, ids and codes only:
 
-    accepted  plan name lane starts        claimed   step visit fence worker until
+    accepted  plan name lane starts until  claimed   step visit fence worker until
     begun     step visit attempt until     limited   step visit until
     looked    step visit until             (before it asks, as begun)
     outcome   step visit attempt + Outcome decided   changes
-    sent      step visit sends             control   kind by reason
-    settled   (duties done)
+    sent      step visit sends             control   kind by sealed
+    rewound   step visit fence first until rewound   settled   (duties done)
+
+``sealed`` is why a person did it, which may name somebody; earlier releases wrote it in clear, as
+``why``. ``limited`` says as ``st`` that its provider is stopped (1), or goes on again (0), and as
+``g`` that Redis was restarted. ``rewound``: its call may have been made in what Redis has lost.
 
 ``e`` is the kind, ``t`` the time in ms on Redis' clock. Every event but ``begun``, ``looked``
 and ``settled`` moves ``seq``: a decision may depend on it.
@@ -20,7 +24,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
-from orchestrator.engine.state import Outcome, Phase, Result, State, Visit
+from orchestrator.engine.state import (
+    REDIS_REWOUND,
+    REWOUND,
+    UNSEEN,
+    Outcome,
+    Phase,
+    Result,
+    State,
+    Visit,
+)
+from orchestrator.errors import NewerRelease
 
 #: A decision's steps, each a small JSON array: ["enter", step, visit, at] …
 Change: TypeAlias = tuple[str | int, ...]
@@ -42,8 +56,11 @@ class Event:
         return Event(kind=plain.pop("e"), at=int(plain.pop("t")), fields=plain)
 
 
-def accepted(*, at: int, plan: str, name: str, lane: str, starts: Iterable[str]) -> Event:
-    fields = {"plan": plan, "name": name, "lane": lane, "starts": list(starts)}
+def accepted(
+    *, at: int, plan: str, name: str, lane: str, starts: Iterable[str], deadline: int = 0
+) -> Event:
+    fields: dict[str, Any] = {"plan": plan, "name": name, "lane": lane, "starts": list(starts)}
+    fields |= {"u": deadline} if deadline else {}
     return Event(kind="accepted", at=at, fields=fields)
 
 
@@ -58,6 +75,7 @@ def outcome_landed(*, at: int, step: str, visit: Visit, outcome: Outcome) -> Eve
     fields |= {"z": outcome.look} if outcome.look >= 0 else {}
     fields |= {"y": outcome.subject} if outcome.subject else {}
     fields |= {"fx": outcome.effect} if outcome.effect else {}
+    fields |= {"r": 1} if outcome.again else {}
     return Event(kind="outcome", at=at, fields=fields)
 
 
@@ -74,8 +92,9 @@ def begin(event: Event) -> State:
     f = event.fields
     ready = {s: Visit(number=1, phase=Phase.READY, since=event.at) for s in f["starts"]}
     return State(
-        plan=f["plan"], name=f["name"], lane=f["lane"], accepted=event.at, seq=1, visits=ready
-    )
+        plan=f["plan"], name=f["name"], lane=f["lane"], accepted=event.at, seq=1, visits=ready,
+        deadline=f.get("u", 0),
+    )  # fmt: skip
 
 
 def fold(events: Iterable[Event]) -> State:
@@ -110,9 +129,11 @@ def _moved(visit: Visit, event: Event) -> Visit:
             return replace(held, doubt=f["d"]) if "d" in f else held
         case "begun":
             first = visit.first or event.at
+            doubt = UNSEEN if visit.doubt == REWOUND else visit.doubt
             return replace(
-                visit, phase=Phase.CALLING, attempts=f["a"], until=f["u"], first=first, turn=0
-            )
+                visit, phase=Phase.CALLING, attempts=f["a"], until=f["u"], first=first, turn=0,
+                doubt=doubt,
+            )  # fmt: skip
         case "looked":
             return replace(visit, until=f["u"], turn=0, looks=visit.looks + 1)
         case "limited":
@@ -120,6 +141,8 @@ def _moved(visit: Visit, event: Event) -> Visit:
             # A look-up that waits for its turn stays parked: it is no wait for a send.
             phase = Phase.UNKNOWN if "p" in f else Phase.WAITING
             return replace(visit, phase=phase, until=f["u"], turn=turn)
+        case "rewound":
+            return _rewound(visit, f)
         case "sent":
             waited = visit.phase is Phase.WAITING
             phase = Phase.READY if waited else visit.phase
@@ -127,7 +150,16 @@ def _moved(visit: Visit, event: Event) -> Visit:
         case "outcome":
             return visit.land(outcome_of(f))
         case kind:
-            raise ValueError(f"an event of kind {kind!r} is not of this release")
+            raise NewerRelease(f"an event of kind {kind!r} is not of this release")
+
+
+def _rewound(visit: Visit, f: Mapping[str, Any]) -> Visit:
+    """In doubt for what was lost, whatever was known of it before."""
+    return replace(
+        visit, phase=Phase.UNKNOWN, doubt=REWOUND, fence=f["f"], first=f["b"], until=f["u"],
+        rewound=f["r"], result=Result.UNKNOWN.value, code=REDIS_REWOUND, detail="", status=0,
+        matched="", delay=-1, look=-1, looks=0, again=0,
+    )  # fmt: skip
 
 
 def outcome_of(fields: Mapping[str, Any]) -> Outcome:
@@ -141,6 +173,7 @@ def outcome_of(fields: Mapping[str, Any]) -> Outcome:
         look=fields.get("z", -1),
         subject=fields.get("y", ""),
         effect=fields.get("fx", ""),
+        again=bool(fields.get("r")),
     )
 
 
@@ -155,18 +188,20 @@ def _controlled(state: State, event: Event) -> State:
         case "cancel":
             return state if state.ending else replace(state, ending="cancelled", code="cancelled")
         case kind:
-            raise ValueError(f"a control of kind {kind!r} is not of this release")
+            raise NewerRelease(f"a control of kind {kind!r} is not of this release")
 
 
 def _reopened(state: State, event: Event) -> State:
     """An end taken back: the run goes on at a step, in a new visit of it."""
     step, old = event.fields["s"], state.visits.get(event.fields["s"])
-    visit = Visit(number=event.fields["n"], phase=Phase.READY, since=event.at)
+    visit = Visit(number=event.fields["n"], phase=Phase.READY, since=event.at, entered_at=event.at)
     if old is not None:
         visit = replace(visit, fence=old.fence, effects=old.effects)
     going = replace(
-        state, end="", ended=0, ending="", code="", failed_step="", outbox="", paused=False
-    )
+        state, end="", ended=0, ending="", code="", failed_step="", outbox="", paused=False,
+        # Whoever goes on after the deadline knows that it has passed.
+        deadline=0 if state.is_late(event.at) else state.deadline,
+    )  # fmt: skip
     return _with(going, step, visit)
 
 
@@ -188,7 +223,7 @@ def apply_change(state: State, change: Change, *, at: int) -> State:
     match change:
         case ("enter", str(step), int(number)):
             old = state.visits.get(step)
-            new = Visit(number=number, phase=Phase.READY, since=at)
+            new = Visit(number=number, phase=Phase.READY, since=at, entered_at=at)
             if old is not None:
                 new = replace(new, fence=old.fence, before=old.failure, effects=old.effects)
             return _with(state, step, new)
@@ -196,7 +231,7 @@ def apply_change(state: State, change: Change, *, at: int) -> State:
             old = state.visits[step]
             new = Visit(
                 number=number, phase=Phase.WAITING, until=until, retried=retried, fence=old.fence,
-                effects=old.effects,
+                effects=old.effects, entered_at=at,
             )  # fmt: skip
             return _with(state, step, new)
         case ("wait", str(step), int(until)):
@@ -228,7 +263,7 @@ def _apply_run_change(state: State, change: Change, *, at: int) -> State:
         case ("end", str(end), str(outbox)):
             return replace(state, end=end, ended=at, outbox=outbox)
         case _:
-            raise ValueError(f"a change {change[0]!r} is not of this release")
+            raise NewerRelease(f"a change {change[0]!r} is not of this release")
 
 
 def _with(state: State, step: str, visit: Visit) -> State:

@@ -12,6 +12,14 @@ from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Final
 
+from orchestrator.errors import NewerRelease
+
+#: Of all that a run is made of: its hash with its visits, its events, its plan (plan/codec.py), its
+#: messages (canvas/messages.py), its frozen requests and its sealed values. A field ``v`` of the
+#: hash says it, absent for 1. Raised with any of the others' versions: the journal's scripts see
+#: this one only, and leave a run with a higher one to a release that knows it.
+VERSION: Final = 1
+
 
 class Phase(StrEnum):
     READY = "ready"  #: entered; a message for it is, or was, on its way
@@ -72,12 +80,19 @@ class Outcome:
     subject: str = ""
     #: What it did to the world outside, e.g. "charged pi_1", whatever the step makes of it.
     effect: str = ""
+    #: In doubt, and sent again after ``delay`` all the same: the document wants it twice rather
+    #: than never.
+    again: bool = False
 
 
 #: An attempt ended without a usable answer; policy has judged whether to send again.
 UNSEEN: Final = 1
 #: The worker died in its call: nobody has judged that attempt yet.
 LOST: Final = 2
+#: Redis has lost writes, and with them perhaps the record of a call: most likely none was made.
+REWOUND: Final = 3
+#: As an outcome's code.
+REDIS_REWOUND: Final = "redis-rewound"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,12 +118,21 @@ class Visit:
     turn: int = field(default=0, metadata={"as": "v"})
     #: When the first call of this visit began: the idempotency key's window starts here.
     first: int = field(default=0, metadata={"as": "b"})
-    #: Whether some attempt of this visit may have been executed unseen: UNSEEN or LOST.
+    #: The same, kept when ``first`` was taken back because nothing had been done.
+    began: int = field(default=0, metadata={"as": "i"})
+    #: Whether some attempt of this visit may have been executed unseen: UNSEEN, LOST or REWOUND.
     doubt: int = field(default=0, metadata={"as": "d"})
+    #: When the run came to the step: 0 when it was accepted, or of an earlier release. ms.
+    entered_at: int = field(default=0, metadata={"as": "en"})
+    #: When the loss of writes was found out that put it in doubt (REWOUND), or did. ms, 0 for none.
+    rewound: int = field(default=0, metadata={"as": "rw"})
     #: How often it was looked up.
     looks: int = field(default=0, metadata={"as": "q"})
     look: int = field(default=-1, metadata={"as": "z"})
     subject: str = field(default="", metadata={"as": "y"})
+    #: Whether it was decided, in doubt, to send it again all the same: 1 from then on, as long as
+    #: no send is in doubt anew.
+    again: int = field(default=0, metadata={"as": "j"})
     #: The document's own retries so far, by failure route: "0:2" is two by route 0.
     retried: str = field(default="", metadata={"as": "r"})
     result: str = field(default="", metadata={"as": "k"})
@@ -140,13 +164,14 @@ class Visit:
         return Visit(**{**values, "phase": Phase(values["phase"])})
 
     def land(self, outcome: Outcome) -> Visit:
-        in_doubt = outcome.result in {Result.UNKNOWN, Result.PENDING}
         undone = outcome.result is Result.UNDONE
         return replace(
             self,
             phase=Phase.SETTLED,
             # What did nothing leaves no key to be trusted, and nothing to be looked up.
             first=0 if undone else self.first,
+            # In what Redis lost it may not have been at work at all.
+            began=self.since_first if undone and self.attempts else self.began,
             looks=0 if undone else self.looks,
             look=outcome.look,
             effects=_with_effect(self.effects, outcome.effect),
@@ -157,8 +182,21 @@ class Visit:
             status=outcome.status,
             matched=outcome.matched,
             delay=outcome.delay,
-            doubt=UNSEEN if in_doubt or (self.doubt and not undone) else 0,
+            again=int(outcome.again or (bool(self.again) and outcome.result in _HELD_UP)),
+            doubt=self._doubt_after(outcome.result),
         )
+
+    def _doubt_after(self, result: Result) -> int:
+        if result is Result.UNDONE:
+            return 0
+        if self.doubt == REWOUND and result in _NOTHING_NEW:
+            return REWOUND
+        return UNSEEN if self.doubt or result in {Result.UNKNOWN, Result.PENDING} else 0
+
+    @property
+    def since_first(self) -> int:
+        """Since when the visit is at work: what a step's time is counted from. ms, 0 before."""
+        return self.began or self.first
 
     @property
     def failure(self) -> str:
@@ -175,6 +213,12 @@ class Visit:
         """Steps and visits that the decision upon this visit entered."""
         pairs = (word.rpartition(".") for word in self.next.split())
         return tuple((step, int(number)) for step, _, number in pairs)
+
+
+#: A send that surely did nothing: whether it may be repeated stays as it was judged before.
+_HELD_UP: Final = frozenset({Result.TRANSIENT, Result.OPERATOR, Result.WITHDRAWN})
+#: Before a call that may be lost with Redis' writes was looked up, or made again.
+_NOTHING_NEW: Final = frozenset({Result.UNKNOWN, Result.OPERATOR, Result.WITHDRAWN})
 
 
 def _with_effect(known: str, new: str) -> str:
@@ -197,6 +241,8 @@ class State:
     visits: Mapping[str, Visit] = field(default_factory=dict)
     #: Joins not yet entered: target → steps whose way there was taken.
     arrivals: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    #: From here on nothing more is begun; 0 for never. ms, Redis' clock.
+    deadline: int = 0
     #: Set by pause, cleared by resume.
     paused: bool = False
     #: The end that the run is on its way to: routes are no longer followed.
@@ -234,6 +280,9 @@ class State:
             for what, _, name in (e.partition(" ") for e in visit.effects.split(";") if e)
         )
 
+    def is_late(self, now: int) -> bool:
+        return 0 < self.deadline <= now
+
     def visited(self, step: str) -> int:
         visit = self.visits.get(step)
         return visit.number if visit else 0
@@ -256,6 +305,20 @@ class State:
 
     @staticmethod
     def decode(plain: Mapping[str, str]) -> State:
+        """Raises NewerRelease for what another release wrote and this one cannot read."""
+        try:
+            if int(plain.get("v", 1)) <= VERSION:
+                return State._decoded(plain)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            # A phase, a visit or a shape that is not of this release.
+            pass
+        raise NewerRelease(
+            "this run was written by a newer release of durazzo, and is left to it: update this"
+            " process to see it"
+        )
+
+    @staticmethod
+    def _decoded(plain: Mapping[str, str]) -> State:
         visits, arrivals = {}, {}
         for key, value in plain.items():
             if key.startswith("s:"):
@@ -270,6 +333,7 @@ class State:
             seq=int(plain.get("seq", 0)),
             visits=visits,
             arrivals=arrivals,
+            deadline=int(plain.get("deadline", 0)),
             paused=plain.get("paused") == "1",
             ending=plain.get("ending", ""),
             code=plain.get("code", ""),
@@ -286,6 +350,7 @@ _STATE_FIELDS: Final = (
     ("lane", "lane", None),
     ("accepted", "accepted", None),
     ("seq", "seq", 0),
+    ("deadline", "deadline", 0),
     ("paused", "paused", False),
     ("ending", "ending", ""),
     ("code", "code", ""),

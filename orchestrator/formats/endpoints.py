@@ -27,6 +27,8 @@ class Provider:
     form_style: FormStyle = "form-brackets"
     #: For a body that is not said to be of any type.
     default_encoding: Literal["form", "json"] = "json"
+    #: Calls by which money moves: method and path, where ``*`` stands for one segment.
+    money: tuple[tuple[str, str], ...] = ()
 
 
 GENERIC: Final = Provider(name="generic")
@@ -61,6 +63,9 @@ class Endpoints:
     def provider(self, url: str) -> Provider:
         host = (urlsplit(url).hostname or "").lower()
         return next((p for p in self.providers if host in p.hosts), GENERIC)
+
+    def named(self, name: str) -> Provider:
+        return next((p for p in self.providers if p.name == name), GENERIC)
 
     def replacement_of(self, source: str) -> str | None:
         """The server given for a source description by its name."""

@@ -18,6 +18,8 @@ from orchestrator.formats.source import Mapping, Scalar, Sequence, Tree
 _MISSPELT: Final = 0.8
 #: Arazzo 1.0.1 says SHOULD; without it, no expression can name a step.
 _ID_LENGTH: Final = 128
+#: The key under which a step has durazzo's own settings (``formats.extension``).
+EXTENSION: Final = "x-durazzo"
 _IDENTIFIER: Final = re.compile(f"[A-Za-z0-9_-]{{1,{_ID_LENGTH}}}")
 
 
@@ -98,10 +100,17 @@ class Fields:
         self._taken.update(names)
 
     def finish(self) -> None:
-        """Report keys that nobody took; ``x-…`` may hold anything."""
+        """Report keys that nobody took; ``x-…`` may hold anything, but for durazzo's own."""
         for key, _ in self.tree.entries:
-            if key.text not in self._taken and not key.text.startswith("x-"):
+            if key.text in self._taken:
+                continue
+            if not key.text.startswith("x-"):
                 self._unknown(key, self._taken)
+            elif key.text == EXTENSION:
+                message = f"{_a(self.what)} has no '{EXTENSION}'; it belongs to a step"
+                self.error("extension", message, key.place)
+            elif close_to(key.text, (EXTENSION,), cutoff=_MISSPELT):
+                self._unknown(key, (EXTENSION,))
 
     def _unknown(self, key: Scalar, known: Collection[str]) -> None:
         meant = close_to(key.text, known, cutoff=_MISSPELT)

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- commit(run, log, data, due, clock, pause, effect)
 --       (id, step, visit, fence, outcome, record, outputs, pause_ms, keep_frozen, effect_ms,
 --        adopted, seq, decision, due_at, n_set, field, value, …, removed field, …)

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- control(run, log, due, clock) (id, kind, event_tail)
 -- kind: cancel | pause | resume. event_tail: the event's JSON after its time.
 -- Atomic: the flag, the event, and the run due at once. No fence moves: a call in flight

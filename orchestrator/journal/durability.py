@@ -6,29 +6,13 @@ forbids it or a hosted service does not answer.
 
 from __future__ import annotations
 
-import ssl
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import redis
-from redis.exceptions import NoPermissionError
 
-from orchestrator.errors import JournalUnavailable
-
-#: What went wrong, most exact first.
-_REASONS: Final[tuple[tuple[type[BaseException], str], ...]] = (
-    (redis.AuthenticationError, "it refuses the user or the password"),
-    (redis.BusyLoadingError, "it still loads its data"),
-    (NoPermissionError, "the user may not do what durazzo needs"),
-    (redis.ResponseError, "it refuses a command"),
-    (ssl.SSLError, "no TLS connection comes about"),
-    (TimeoutError, "it does not answer in time"),
-    (redis.TimeoutError, "it does not answer in time"),
-    (OSError, "no connection comes about"),
-    (redis.ConnectionError, "the connection breaks"),
-)
+from orchestrator.journal.trouble import answering
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,15 +65,6 @@ def ask(client: redis.Redis) -> Durability:
     )
 
 
-@contextmanager
-def answering() -> Iterator[None]:
-    """All that Redis' client raises as JournalUnavailable, with the reason, without a secret."""
-    try:
-        yield
-    except redis.RedisError as error:
-        raise JournalUnavailable(f"Redis cannot be used: {_reason(error)}") from error
-
-
 def _told(client: redis.Redis, *words: str) -> Any:
     try:
         return client.execute_command(*words)  # type: ignore[no-untyped-call]
@@ -111,12 +86,3 @@ def _failing(told: Mapping[str, Any]) -> bool | None:
     names = ("aof_last_write_status", "rdb_last_bgsave_status")
     found = [told[name] for name in names if name in told]
     return any(status != "ok" for status in found) if found else None
-
-
-def _reason(error: BaseException) -> str:
-    # The client wraps what the system said.
-    for found in (error, error.__cause__, error.__context__):
-        for kind, words in _REASONS[:-1]:
-            if isinstance(found, kind):
-                return words
-    return _REASONS[-1][1]

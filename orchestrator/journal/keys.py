@@ -14,15 +14,31 @@ another node, other workers.
 | ``runs``               | zset   | run → when it was accepted, ms                 | with the run  |
 | ``plan:<digest>``      | hash   | ``body`` sealed plan, ``r:<step>`` data fields | for good      |
 |                        |        | that the step reads, space-separated           |               |
-| ``key:<hmac>``         | hash   | run key: ``run``, ``print`` (sealed digest of  | with the run  |
-|                        |        | plan and inputs)                               |               |
-| ``lane:<name>``        | hash   | ``claimed``: newest send that was claimed, ms  | for good      |
+| ``key:<hmac>``         | hash   | run key: ``run``, ``at`` (accepted, ms),       | its own, from |
+|                        |        | ``print`` (sealed digests of plan and inputs)  | its last use  |
+| ``lane:<name>``        | hash   | newest send that was claimed, ms: ``fresh`` of | for good      |
+|                        |        | runs' first messages, ``claimed`` of others    |               |
 | ``limit:<scope>``      | hash   | ``tat``: theoretical arrival time, us (GCRA);  | for good      |
+|                        |        | ``late``: of turns that were missed, us;       |               |
+|                        |        | ``at``: when it was last written, us;          |               |
 |                        |        | ``until``: provider paused before this, ms     |               |
+| ``stops``              | hash   | provider → who stopped it, when, sealed why    | until it goes |
+|                        |        | (JSON)                                         | on            |
+| ``waiters:<provider>`` | zset   | "run visit step" that met a stop → ``until``   | as the stop   |
+|                        |        | that its visit was given, ms                   |               |
+| ``house``              | list   | the latest 1000 events that are no run's       | for good      |
 | ``effect:<provider>:`` | string | the intent (run/step/visit) whose effect it    | 8 days        |
 | ``<id>``               |        | is, where a search could take it for another's |               |
 | ``workers``            | zset   | worker incarnation → its heartbeat's end, ms   | a day         |
+| ``server``             | hash   | ``begun``: calls without a key that were begun | for good      |
+|                        |        | so far; ``life``: the server's run id;         |               |
+|                        |        | ``kept``: ``begun`` when that life was first   |               |
+|                        |        | seen, ``since``: when, ms, if it was a         |               |
+|                        |        | restart; ``rewound``: when writes were last    |               |
+|                        |        | found to be lost, ms; ``missing``: begins that |               |
+|                        |        | were among them, at least                      |               |
 | ``leader``             | string | the timekeeper that ticks                      | its lease     |
+| ``leader:at``          | string | latest time that a tick has seen, ms           | for good      |
 | ``pepper``             | string | sealed: keys the HMAC of run keys              | for good      |
 | ``clock``              | string | tests only: ms added to Redis' time            |               |
 """
@@ -60,6 +76,9 @@ class Keys:
     def limit(self, scope: str) -> str:
         return self._key("limit", scope)
 
+    def waiters(self, provider: str) -> str:
+        return self._key("waiters", provider)
+
     def effect(self, effect: str) -> str:
         return self._key("effect", effect)
 
@@ -72,8 +91,20 @@ class Keys:
         return self._key("runs")
 
     @property
+    def stops(self) -> str:
+        return self._key("stops")
+
+    @property
+    def house(self) -> str:
+        return self._key("house")
+
+    @property
     def workers(self) -> str:
         return self._key("workers")
+
+    @property
+    def server(self) -> str:
+        return self._key("server")
 
     @property
     def leader(self) -> str:

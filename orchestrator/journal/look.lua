@@ -1,3 +1,4 @@
+#!lua
 -- look(run, log, due, clock, limit …) (id, step, visit, fence, lease_ms, interval_us, burst, …)
 -- limit …: one hash per scope, with an (interval_us, burst) pair each, in order.
 -- Before a look-up: it changes nothing at the provider, so neither a cancel nor a pause halts it,

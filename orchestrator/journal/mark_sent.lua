@@ -1,3 +1,4 @@
+#!lua
 -- mark_sent(run, log, due, clock) (id, step, visit, fence, phase, sends, patience_ms)
 -- The visit must still be as it was seen: two timekeepers never send one message twice.
 -- Returns the number of the send, 0 when the visit has moved on.
@@ -15,5 +16,5 @@ put_visit(run, step, visit)
 redis.call('HINCRBY', run, 'seq', 1)
 redis.call('RPUSH', log, '{"e":"sent","t":' .. int(now) .. ',"s":' .. quoted(step)
   .. ',"n":' .. ARGV[3] .. ',"x":' .. int(visit.x) .. '}')
-check_by(due, id, now, now + tonumber(ARGV[7]))
+check_by(due, id, now, now + tonumber(ARGV[7]), redis.call('HGET', run, 'deadline'))
 return visit.x

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- postpone(run, due) (id, seq, due_at)
 -- Only while nothing happened since seq: whoever changed the run set its time better.
 -- Never back into the due-set.

@@ -5,12 +5,14 @@ The scripts are beside this file; each opens with its signature and what is atom
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
 import hmac
 import json
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from dataclasses import replace
 from importlib import resources
 from typing import Any, Final
 
@@ -19,11 +21,14 @@ import redis
 from orchestrator.engine.advance import Decision
 from orchestrator.engine.events import Event
 from orchestrator.engine.recovery import LEASE_CHECK, RESEND_AFTER
-from orchestrator.engine.state import Result, State, Visit
-from orchestrator.errors import JournalUnavailable, UnknownRun
+from orchestrator.engine.state import VERSION, Result, State, Visit
+from orchestrator.errors import JournalUnavailable, NewerRelease, SealBroken, UnknownRun
 from orchestrator.expressions.nodes import Json
 from orchestrator.journal.keys import Keys
+from orchestrator.journal.line import BARRIER
 from orchestrator.journal.port import (
+    GRACE,
+    SEALED,
     Acceptance,
     Began,
     Begun,
@@ -32,59 +37,85 @@ from orchestrator.journal.port import (
     Committed,
     Due,
     Limit,
+    Listed,
     NewRun,
+    Pace,
     Ref,
+    Rewound,
     Settlement,
+    Stop,
     Tick,
+    Wake,
 )
 from orchestrator.journal.seal import Seal
+from orchestrator.journal.trouble import answering
+from orchestrator.journal.witness import Seen, Witness
 
 #: A claim whose worker is alive but does not get on ends after this. ms.
 HOLD: Final = 30_000
+#: Runs of a newer release are met again by this one's timekeeper after this. ms.
+NEWER_CHECK: Final = 15_000
 #: Runs taken by a tick are not taken again by another for this long. ms.
 TICK_HOLD: Final = 5_000
 
 #: Whose a provider's effect is is known for longer than anything is looked up. ms.
 EFFECT_LIFE: Final = 8 * 24 * 3_600_000
 
-#: How long a write may take to the disk. Under appendfsync everysec it takes up to a second. ms.
-BARRIER: Final = 5_000
+#: A run key stands for its run for so long after its last use, unless it is set otherwise. ms.
+KEY_LIFE: Final = 400 * 24 * 3_600_000
+
+#: An event's field: why a person did it, sealed, in base64.
+_WHY: Final = "sealed"
 
 #: In place of a fence, see commit.lua.
 _NO_LEASE: Final = -1
 
 _SCRIPTS: Final = (
-    "accept", "claim", "begin", "look", "commit", "control", "reopen", "mark_sent", "postpone",
-    "settle", "tick", "heartbeat", "alive", "now",
+    "accept", "claim", "begin", "look", "commit", "control", "reopen", "stop", "go_on", "mark_sent",
+    "postpone", "page", "settle", "tick", "heartbeat", "alive", "now", "writable",
 )  # fmt: skip
 
 
 class RedisJournal:
     def __init__(
-        self, client: redis.Redis, seal: Seal, keys: Keys | None = None, *, barrier: bool = False
+        self,
+        client: redis.Redis,
+        seal: Seal,
+        keys: Keys | None = None,
+        *,
+        barrier: bool = False,
+        guard: bool = True,
+        key_life_ms: int = KEY_LIFE,
     ) -> None:
-        """``barrier``: what must not be lost is on disk before anything follows from it."""
+        """``barrier``: what must not be lost is on disk before anything follows from it.
+
+        ``guard``: begins without a key are remembered, so that a loss of them is found out; with
+        the barrier there is none to be found. ``key_life_ms``: how long a run key stands for its
+        run, from its last use.
+        """
         self._client = client
         self._barrier = barrier
+        self._witness = Witness() if guard and not barrier else None
+        self._key_life = key_life_ms
         self._seal = seal
         self._keys = keys or Keys()
-        self._scripts = {name: client.register_script(_source(name)) for name in _SCRIPTS}
+        self._scripts = {name: client.register_script(source(name)) for name in _SCRIPTS}
         self._stored: set[str] = set()
         self._pepper = b""
 
     # Submitting.
 
     def accept(self, new: NewRun) -> Acceptance:
-        known = new.digest in self._stored
-        reply = self._accept(new, with_plan=not known)
+        reply = self._accept(new, with_plan=new.digest not in self._stored)
         if reply[0] == b"plan-needed":
             reply = self._accept(new, with_plan=True)
         self._stored.add(new.digest)
         if reply[0] == b"new":
             return Acceptance(run=new.run, new=True, at=reply[1])
-        run = reply[1].decode()
-        fingerprint = self._seal.open(reply[2], f"{run}:print")
-        return Acceptance(run=run, new=False, conflict=fingerprint != _fingerprint(new))
+        _, name, print_, at, there = reply
+        run = name.decode()
+        known = self._seal.open(print_, f"{run}:print")
+        return Acceptance(run=run, new=False, differs=_differs(new, known), gone=not there, at=at)
 
     def _accept(self, new: NewRun, *, with_plan: bool) -> Any:
         k = self._keys
@@ -101,11 +132,12 @@ class RedisJournal:
         inputs = self._seal.seal(_dumps(new.inputs), f"{new.run}:inputs")
         return self._call("accept", keys, durable=True, args=[
             new.run, new.digest, plan, new.name, new.lane, RESEND_AFTER, inputs,
-            fingerprint, key_value, len(reads), *rows, len(new.starts), *new.starts,
+            fingerprint, key_value, self._key_life, k.run(""), new.deadline, new.within,
+            len(reads), *rows, len(new.starts), *new.starts,
         ])  # fmt: skip
 
     def plan(self, digest: str) -> bytes:
-        with _guarded():
+        with answering():
             sealed = self._client.hget(self._keys.plan(digest), "body")
         if sealed is None:
             raise UnknownRun(f"no plan {digest} in this journal")
@@ -113,12 +145,25 @@ class RedisJournal:
 
     # Driving a visit.
 
-    def claim(self, ref: Ref, worker: str) -> Claim:
+    def claim(self, ref: Ref, worker: str, *, mine: bool = False) -> Claim:
         k = self._keys
         verdict, now, plain, fields = self._call(
             "claim",
             [*self._run_keys(ref.run), k.due, k.workers, k.clock],
-            [ref.run, ref.step, ref.visit, worker, HOLD, LEASE_CHECK, k.plan(""), k.lane("")],
+            [
+                ref.run,
+                ref.step,
+                ref.visit,
+                worker,
+                HOLD,
+                LEASE_CHECK,
+                k.plan(""),
+                k.lane(""),
+                VERSION,
+                int(mine),
+                ref.send,
+                "fresh" if ref.fresh else "claimed",
+            ],
         )
         values = dict(_pairs(fields))
         return Claim(
@@ -141,19 +186,29 @@ class RedisJournal:
         frozen: bytes | None,
         limits: Sequence[Limit],
         durable: bool = False,
+        provider: str = "",
     ) -> Begun:
         k = self._keys
         place = f"{ref.run}:q:{ref.step}"
         sealed = self._seal.seal(frozen, place) if frozen is not None else b""
         rates = [n for x in limits for n in (round(1_000_000 / x.per_second), x.burst)]
-        verdict, now, attempt, first, until = self._call(
+        scopes = [k.limit(x.scope) for x in limits]
+        head = [ref.run, ref.step, ref.visit, fence, deadline_ms, LEASE_CHECK, sealed, provider]
+        keyless = ["1", *self._remembered()] if durable else ["", "", "", 0]
+        houses = [k.due, k.clock, k.stops, k.waiters(provider), k.server]
+        verdict, now, attempt, first, until, *told = self._call(
             "begin",
-            [*self._run_keys(ref.run), k.due, k.clock, *(k.limit(x.scope) for x in limits)],
-            [ref.run, ref.step, ref.visit, fence, deadline_ms, LEASE_CHECK, sealed, *rates],
+            [*self._run_keys(ref.run), *houses, *scopes],
+            [*head, *keyless, *rates],
             durable=durable,
         )
         return Begun(
-            verdict=Began(verdict.decode()), now=now, attempt=attempt, first=first, until=until
+            verdict=Began(verdict.decode()),
+            now=now,
+            attempt=attempt,
+            first=first,
+            until=until,
+            missing=self._heard(told) if durable else 0,
         )
 
     def look(self, ref: Ref, fence: int, *, deadline_ms: int, limits: Sequence[Limit]) -> Begun:
@@ -187,6 +242,10 @@ class RedisJournal:
         )
 
     def resolve(self, ref: Ref, settlement: Settlement, decision: Decision | None) -> Committed:
+        event = settlement.event
+        words = dict(event.fields)
+        words |= self._sealed(str(words.pop("why", "")), f"{ref.run}:why")
+        settlement = replace(settlement, event=replace(event, fields=words))
         return self.commit(ref, _NO_LEASE, settlement, decision)
 
     def decide(self, run: str, decision: Decision) -> Committed:
@@ -214,20 +273,60 @@ class RedisJournal:
         return Committed(verdict.decode())
 
     def control(self, run: str, kind: str, *, by: str, reason: str) -> State | None:
-        tail = f',"k":{json.dumps(kind)},"by":{json.dumps(by)},"why":{json.dumps(reason)}}}'
+        tail = _tail({"k": kind, "by": by, **self._sealed(reason, f"{run}:why")})
         keys = [self._keys.run(run), self._keys.log(run), self._keys.due, self._keys.clock]
         (verdict,) = self._call("control", keys, [run, kind, tail])
         return self.read(run) if verdict == b"done" else None
 
     def reopen(self, run: str, step: str, seen: int, *, by: str, reason: str) -> int | None:
-        tail = (
-            f',"k":"retry","by":{json.dumps(by)},"why":{json.dumps(reason)}'
-            f',"s":{json.dumps(step)},"n":{seen + 1}}}'
-        )
+        why = self._sealed(reason, f"{run}:why")
+        tail = _tail({"k": "retry", "by": by, **why, "s": step, "n": seen + 1})
         state, log, _ = self._run_keys(run)
         keys = [state, log, self._keys.due, self._keys.clock]
         _, number = self._call("reopen", keys, [run, step, seen, tail])
         return int(number) or None
+
+    # The house's own.
+
+    def stop(self, provider: str, *, by: str, reason: str) -> Stop:
+        k = self._keys
+        tail = _tail({"by": by, **self._sealed(reason, f"stops:{provider}")})
+        keys = [k.stops, k.house, k.clock]
+        return self._stop(provider, self._call("stop", keys, [provider, tail], durable=True))
+
+    def go_on(self, provider: str, *, by: str, reason: str, pace: Pace) -> Wake:
+        tail = _tail({"by": by, **self._sealed(reason, f"stops:{provider}")})
+        return self._go_on(provider, tail, pace, 0)
+
+    def wake(self, provider: str, *, pace: Pace, woken: int) -> Wake:
+        return self._go_on(provider, "", pace, woken)
+
+    def _go_on(self, provider: str, tail: str, pace: Pace, before: int) -> Wake:
+        k = self._keys
+        taken_back, woken, left = self._call(
+            "go_on",
+            [k.stops, k.house, k.waiters(provider), k.due, k.clock],
+            [provider, tail, pace.batch, pace.spacing_us, pace.spread_ms, before, k.run("")],
+        )
+        return Wake(taken_back=bool(taken_back), woken=woken, left=left)
+
+    def stops(self, *, reasons: bool = False) -> list[Stop]:
+        with answering():
+            plain: Any = self._client.hgetall(self._keys.stops)
+            found = [self._stop(p.decode(), plain[p], reasons=reasons) for p in sorted(plain)]
+            waiting = [self._client.zcard(self._keys.waiters(one.provider)) for one in found]
+        return [replace(one, waiting=n) for one, n in zip(found, waiting, strict=True)]
+
+    def _stop(self, provider: str, text: bytes, *, reasons: bool = False) -> Stop:
+        fields = json.loads(text)
+        why = self._reason(fields, f"stops:{provider}").get("why", "") if reasons else ""
+        return Stop(provider=provider, at=fields["t"], by=fields["by"], reason=why)
+
+    def house(self, *, reasons: bool = False) -> list[Event]:
+        with answering():
+            lines: Any = self._client.lrange(self._keys.house, 0, -1)
+        events = (Event.decode(line) for line in lines)
+        return [self._told(e, f"stops:{e.fields['p']}") if reasons else e for e in events]
 
     # Keeping time.
 
@@ -237,7 +336,7 @@ class RedisJournal:
         return self._call("mark_sent", keys, values) or None
 
     def postpone(self, times: Mapping[str, tuple[int, int]]) -> None:
-        with _guarded(), self._client.pipeline(transaction=False) as pipeline:
+        with answering(), self._client.pipeline(transaction=False) as pipeline:
             for run, (seq, due) in times.items():
                 keys = [self._keys.run(run), self._keys.due]
                 self._scripts["postpone"](keys=keys, args=[run, seq, due], client=pipeline)
@@ -252,20 +351,30 @@ class RedisJournal:
         leading, now, alive, *rows = self._call(
             "tick",
             [k.leader, k.due, k.workers, k.clock],
-            [leader, lease_ms, limit, TICK_HOLD, k.run(""), k.lane("")],
+            [leader, lease_ms, limit, TICK_HOLD, k.run(""), k.lane(""), VERSION, NEWER_CHECK],
         )
         if not leading:
             return Tick(leader=False, now=now)
-        due = [(run.decode(), _state(plain), int(claimed)) for run, claimed, plain in rows]
+        due = [
+            (run.decode(), _readable(plain), int(claimed), int(fresh))
+            for run, claimed, fresh, plain in rows
+        ]
         return Tick(
             leader=True,
             now=now,
             alive=frozenset(worker.decode() for worker in alive),
-            due=tuple(Due(run=r, state=s, lane_claimed=c) for r, s, c in due if s is not None),
+            due=tuple(
+                Due(run=r, state=s, lane_claimed=c, lane_fresh=f)
+                for r, s, c, f in due
+                if s is not None
+            ),
+            newer=tuple(run for run, state, _, _ in due if state is None),
         )
 
-    def heartbeat(self, worker: str, *, ttl_ms: int) -> None:
-        self._call("heartbeat", [self._keys.workers, self._keys.clock], [worker, ttl_ms])
+    def heartbeat(self, worker: str, *, ttl_ms: int) -> int:
+        keys = [self._keys.workers, self._keys.clock, self._keys.server]
+        _, *told = self._call("heartbeat", keys, [worker, ttl_ms, *self._remembered()])
+        return self._heard(told)
 
     def retire(self, worker: str) -> None:
         self.heartbeat(worker, ttl_ms=0)
@@ -276,18 +385,27 @@ class RedisJournal:
 
     # Looking.
 
+    def require_writable(self) -> None:
+        self._call("writable", [], [])
+
+    def rewound(self) -> Rewound | None:
+        with answering():
+            at, missing = self._client.hmget(self._keys.server, ["rewound", "missing"])
+        return Rewound(at=int(at), missing=int(missing or 0)) if at else None
+
     def now(self) -> int:
         return int(self._call("now", [self._keys.clock], []))
 
     def read(self, run: str) -> State | None:
-        with _guarded():
+        with answering():
             plain: Any = self._client.hgetall(self._keys.run(run))
         return State.decode(_decoded(plain.items())) if plain else None
 
-    def history(self, run: str) -> list[Event]:
-        with _guarded():
+    def history(self, run: str, *, reasons: bool = False) -> list[Event]:
+        with answering():
             lines: Any = self._client.lrange(self._keys.log(run), 0, -1)
-        return [Event.decode(line) for line in lines]
+        events = (Event.decode(line) for line in lines)
+        return [self._told(event, f"{run}:why") if reasons else event for event in events]
 
     def inputs(self, run: str) -> Mapping[str, Json]:
         return self._value(run, "inputs") or {}
@@ -297,37 +415,78 @@ class RedisJournal:
         return {step: values for step, values in found.items() if values is not None}
 
     def key_of(self, run: str) -> str | None:
-        with _guarded():
+        with answering():
             sealed = self._client.hget(self._keys.data(run), "key")
         return None if sealed is None else self._seal.open(_bytes(sealed), f"{run}:key").decode()
 
     def recent(self, limit: int) -> list[str]:
-        with _guarded():
+        with answering():
             runs: Any = self._client.zrevrange(self._keys.runs, 0, limit - 1)
         return [run.decode() for run in runs]
 
+    def page(self, *, until: int, since: int, limit: int, after: str = "") -> list[Listed]:
+        values = [after, until, since, limit, self._keys.run("")]
+        return [
+            Listed(run=run.decode(), accepted=int(accepted), state=_readable(plain))
+            for run, accepted, plain in self._call("page", [self._keys.runs], values)
+        ]
+
     # Plumbing.
+
+    def _remembered(self) -> list[Any]:
+        """As the scripts want it."""
+        if self._witness is None:
+            return ["", "", 0]
+        seen = self._witness.seen
+        return [seen.begun, seen.life, GRACE]
+
+    def _heard(self, told: Sequence[Any]) -> int:
+        """``told``: what an answer says of begins. How many are missing, at least."""
+        if self._witness is None or not told:
+            return 0
+        missing, begun, life = told
+        self._witness.saw(Seen(begun, life.decode()))
+        return int(missing)
 
     def _run_keys(self, run: str) -> list[str]:
         return [self._keys.run(run), self._keys.log(run), self._keys.data(run)]
 
     def _call(self, name: str, keys: list[str], args: list[Any], *, durable: bool = False) -> Any:
-        with _guarded():
+        with answering():
             if not (durable and self._barrier):
                 return self._scripts[name](keys=keys, args=args)
             # One connection: the server waits for the writes of this one only.
             with self._client.pipeline(transaction=False) as pipeline:
                 self._scripts[name](keys=keys, args=args, client=pipeline)
                 pipeline.execute_command("WAITAOF", 1, 0, BARRIER)  # type: ignore[no-untyped-call]
-                reply, (synced, _) = pipeline.execute()
-        if not synced:
-            raise JournalUnavailable(
-                f"Redis did not have it on disk within {BARRIER} ms; it may or may not be kept"
-            )
+                reply, synced = pipeline.execute(raise_on_error=False)
+            if isinstance(reply, redis.RedisError):
+                raise reply
+        _require_on_disk(synced)
         return reply
 
+    def _sealed(self, reason: str, place: str) -> dict[str, str]:
+        """A person's reason as an event has it; nothing for none."""
+        if not reason:
+            return {}
+        return {_WHY: base64.b64encode(self._seal.seal(reason.encode(), place)).decode()}
+
+    def _told(self, event: Event, place: str) -> Event:
+        return replace(event, fields=self._reason(event.fields, place))
+
+    def _reason(self, fields: Mapping[str, Any], place: str) -> dict[str, Any]:
+        """With the reason that was sealed; one that stands in clear is of an earlier release."""
+        plain = dict(fields)
+        if _WHY in plain:
+            try:
+                sealed = base64.b64decode(plain.pop(_WHY), validate=True)
+                plain["why"] = self._seal.open(sealed, place).decode()
+            except (SealBroken, binascii.Error, UnicodeDecodeError):
+                plain["why"] = SEALED
+        return plain
+
     def _value(self, run: str, field: str) -> Any:
-        with _guarded():
+        with answering():
             sealed = self._client.hget(self._keys.data(run), field)
         return self._json(sealed, f"{run}:{field}")
 
@@ -342,29 +501,12 @@ class RedisJournal:
         """Run keys may name customers: their Redis keys are HMACs under a sealed pepper."""
         if not self._pepper:
             fresh = self._seal.seal(secrets.token_bytes(32), "pepper")
-            with _guarded():
+            with answering():
                 self._client.set(self._keys.pepper, fresh, nx=True)
                 stored = self._client.get(self._keys.pepper)
             self._pepper = self._seal.open(_bytes(stored), "pepper")
         text = "\x00".join(key).encode()
         return hmac.new(self._pepper, text, hashlib.sha256).hexdigest()[:32]
-
-
-@contextmanager
-def _guarded() -> Iterator[None]:
-    """Redis' own troubles under the one name that callers know."""
-    try:
-        yield
-    except (redis.ConnectionError, redis.TimeoutError) as error:
-        raise JournalUnavailable(f"Redis cannot be reached ({type(error).__name__})") from error
-    except (redis.ReadOnlyError, redis.OutOfMemoryError, redis.BusyLoadingError) as error:
-        raise JournalUnavailable(f"Redis refuses writes ({type(error).__name__})") from error
-    except redis.ResponseError as error:
-        if "WAITAOF" not in str(error):
-            raise
-        raise JournalUnavailable(
-            "DURAZZO_BARRIER needs a server that has WAITAOF (Redis 7.2, Valkey) and appendonly yes"
-        ) from error
 
 
 def _may_be_needed(visit: Visit) -> bool:
@@ -378,10 +520,41 @@ def _may_be_needed(visit: Visit) -> bool:
             return True
 
 
-def _source(name: str) -> str:
+def _require_on_disk(synced: Any) -> None:
+    """``synced``: what WAITAOF answered."""
+    if isinstance(synced, redis.RedisError):
+        raise JournalUnavailable(
+            "DURAZZO_BARRIER needs a server that has WAITAOF (Redis 7.2, Valkey) and appendonly"
+            " yes",
+            reason="no-barrier",
+        ) from synced
+    if not synced[0]:
+        raise JournalUnavailable(
+            f"Redis did not have it on disk within {BARRIER} ms; it may or may not be kept",
+            reason="not-on-disk",
+        )
+
+
+def source(name: str) -> str:
+    """A script as the server gets it.
+
+    Its first line says when the server may start it. ``#!lua``: not while the server refuses
+    writes, so that no script stops halfway, and nothing new begins on a server that is full.
+    ``allow-oom``: also while its memory is used up; what was begun ends, and keeps its lease.
+    ``no-writes``: always.
+    """
     folder = resources.files("orchestrator.journal")
-    parts = (folder / "lib.lua", folder / f"{name}.lua")
-    return "".join(part.read_text(encoding="utf-8") for part in parts)
+    lib, script = ((folder / f"{part}.lua").read_text(encoding="utf-8") for part in ("lib", name))
+    flags, _, rest = script.partition("\n")
+    return f"{flags}\n{lib}{rest}"
+
+
+def _readable(plain: list[bytes]) -> State | None:
+    """None for what a newer release wrote."""
+    try:
+        return _state(plain)
+    except NewerRelease:
+        return None
 
 
 def _state(plain: list[bytes]) -> State | None:
@@ -402,6 +575,11 @@ def _bytes(value: Any) -> bytes:
     return value
 
 
+def _tail(fields: Mapping[str, Any]) -> str:
+    """Of an event: what stands behind its time."""
+    return "," + json.dumps(fields, separators=(",", ":"))[1:]
+
+
 def _dumps(value: object) -> bytes:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
 
@@ -409,4 +587,14 @@ def _dumps(value: object) -> bytes:
 def _fingerprint(new: NewRun) -> bytes:
     """What a run key stands for: this plan with these inputs, whatever their order."""
     inputs = json.dumps(new.inputs, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(f"{new.digest}\n{inputs}".encode()).digest()
+    return f"{new.digest}\n{hashlib.sha256(inputs.encode()).hexdigest()}".encode()
+
+
+def _differs(new: NewRun, known: bytes) -> tuple[str, ...]:
+    if len(known) == hashlib.sha256().digest_size:
+        # As 0.1 wrote it: one digest over both, which does not tell them apart.
+        inputs = json.dumps(new.inputs, sort_keys=True, separators=(",", ":"))
+        same = hashlib.sha256(f"{new.digest}\n{inputs}".encode()).digest() == known
+        return () if same else ("plan", "inputs")
+    pairs = zip(("plan", "inputs"), _fingerprint(new).split(b"\n"), known.split(b"\n"), strict=True)
+    return tuple(name for name, now, then in pairs if now != then)

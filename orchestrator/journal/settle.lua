@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- settle(run, log, due, clock, data) (id)
 -- The duties of a finished run are done: it leaves the due-set, its requests are forgotten.
 -- Idempotent.

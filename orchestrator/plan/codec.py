@@ -10,13 +10,14 @@ import hashlib
 import json
 from dataclasses import MISSING as NO_DEFAULT
 from dataclasses import fields, is_dataclass
-from typing import Any, Final
+from typing import Any, Final, Never
 
-from orchestrator.errors import DurazzoError
+from orchestrator.errors import NewerRelease
 from orchestrator.expressions import nodes
 from orchestrator.plan import model
 
-#: Bumped when the bytes change meaning; a worker refuses versions that it does not know.
+#: Bumped, with engine/state.py's, when the bytes change meaning; a worker leaves versions that it
+#: does not know.
 VERSION: Final = 1
 
 _CLASSES: Final[dict[str, type]] = {
@@ -31,7 +32,9 @@ _CLASSES: Final[dict[str, type]] = {
 }  # fmt: skip
 
 
-class PlanUnreadable(DurazzoError):
+class PlanUnreadable(NewerRelease):
+    """Parts that this release does not know: left to one that does, as any newer plan is."""
+
     code = "plan-unreadable"
 
 
@@ -40,18 +43,27 @@ def encode(plan: model.Plan) -> bytes:
 
 
 def decode(data: bytes) -> model.Plan:
-    """Raises PlanUnreadable for bytes of another version, or no plan at all."""
+    """Raises NewerRelease for bytes of a higher version, PlanUnreadable for no plan at all."""
     try:
         document = json.loads(data)
         version, plain = document["v"], document["plan"]
     except (ValueError, TypeError, KeyError):
         raise PlanUnreadable("these bytes are not a plan") from None
     if version != VERSION:
-        raise PlanUnreadable(f"a plan of version {version}, this release reads {VERSION}")
+        _refuse(version)
     plan = _object(plain)
     if not isinstance(plan, model.Plan):
         raise PlanUnreadable("these bytes are not a plan")
     return plan
+
+
+def _refuse(version: object) -> Never:
+    if isinstance(version, int) and version > VERSION:
+        raise NewerRelease(
+            f"this plan was written by a newer release of durazzo (version {version}, this one"
+            f" reads {VERSION}), and is left to it: update this process"
+        )
+    raise PlanUnreadable(f"these bytes are not a plan of version {VERSION}")
 
 
 def digest(data: bytes) -> str:

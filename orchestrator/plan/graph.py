@@ -22,6 +22,10 @@ class Graph:
         """Whether this way closes a loop: its target lies on the way to its source."""
         return (source, target) in self._back
 
+    def is_fresh(self, step: str, visit: int, send: int) -> bool:
+        """Whether this is one of its run's very first messages."""
+        return visit == send == 1 and step in self.plan.starts
+
     def segment(self, start: str) -> tuple[str, ...]:
         """Steps from ``start`` on that follow one another with no decision between them."""
         found = [start]

@@ -14,6 +14,9 @@ from orchestrator.expressions.nodes import Input, Json, Node, Output, walk
 
 #: How a body goes out. "form-brackets": a[b]=c, a[0]=c (Stripe); "form-repeat": a=1&a=2 (Twilio).
 Encoding = Literal["json", "form-brackets", "form-repeat", "text"]
+#: What becomes of a call that may have been carried out and cannot be found: a person's, or sent
+#: again, for it is wanted twice rather than never.
+WhenUnknown = Literal["park", "resend"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +104,10 @@ class Step:
     #: A join: it is entered once, when one of these steps' ways here was taken and nothing that
     #: is under way can take another. Empty: every arrival enters.
     awaits: tuple[str, ...] = ()
+    #: The document's word; the profile has the last one (``workers.doubt``).
+    when_unknown: WhenUnknown = "park"
+    #: A visit's time from its first call, with all its retries and waits; 0 for no end. ms.
+    timeout_ms: int = 0
 
     def nodes(self) -> Iterator[Node]:
         """Every expression that driving this step may evaluate."""
@@ -146,6 +153,8 @@ class Plan:
     starts: tuple[str, ...]
     inputs: InputSchema = InputSchema()
     outputs: tuple[tuple[str, Node], ...] = ()
+    #: A run's time from its acceptance; 0 for no end. ms.
+    timeout_ms: int = 0
 
     def step(self, step_id: str) -> Step:
         """Raises KeyError for a step that the plan does not have."""
@@ -179,5 +188,6 @@ def referenced_inputs(steps: Iterable[Step]) -> tuple[str, ...]:
 
 __all__ = [
     "Action", "Body", "Choice", "Encoding", "End", "Goto", "HttpCall", "InputSchema", "Json",
-    "Plan", "Retry", "Route", "Step", "output_steps", "referenced_inputs", "request_nodes",
+    "Plan", "Retry", "Route", "Step", "WhenUnknown", "output_steps", "referenced_inputs",
+    "request_nodes",
 ]  # fmt: skip

@@ -12,14 +12,15 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
+from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from typing import Final
 from urllib.parse import parse_qsl, quote, urlencode
 
 from jsonpointer import resolve_pointer
 
-from orchestrator.expressions.nodes import Json, Missing
+from orchestrator.expressions.nodes import MISSING, Json, Missing
 from orchestrator.policy.outcomes import Answer
 from orchestrator.policy.profiles import BodyTest, LookUp, captures
 
@@ -34,6 +35,7 @@ MAX_LOOKS: Final = 80
 _NESTED: Final = re.compile(r"([^\[\]]+)\[([^\[\]]+)\]")
 #: Of the length of a currency: providers give them back in another case.
 _CODE: Final = re.compile(r"[A-Za-z]{3}")
+_DECIMAL: Final = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?")
 _PLAIN_ID: Final = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 
 
@@ -82,12 +84,13 @@ def question(look_up: LookUp, sent: Sent) -> str | None:
     """Path and query to GET; None when nothing that was sent tells the call from another."""
     if sent.subject and look_up.by_id:
         return look_up.by_id.replace("{id}", quote(sent.subject, safe=""))
-    if look_up.needs and not any(sent.fields.get(name) for name in look_up.needs):
+    if look_up.needs and not any(_sent(sent, name) for name in look_up.needs):
         return None
     path = look_up.ask
     for number, part in enumerate(captures(look_up.path, sent.path) or (), 1):
         path = path.replace(f"{{{number}}}", part)
-    query = [(name, str(sent.fields[f])) for name, f in look_up.query if f in sent.fields]
+    filled = ((name, _sent(sent, field)) for name, field in look_up.query)
+    query = [(name, str(value)) for name, value in filled if not isinstance(value, Missing)]
     query += look_up.fixed
     if look_up.since:
         query.append((look_up.since, str((sent.first_ms - SKEW) // 1000)))
@@ -170,8 +173,9 @@ def _made(look_up: LookUp, body: Mapping[str, Json]) -> int | None:
     value = resolve_pointer(body, look_up.created, None)
     if look_up.created_format == "unix":
         return value * 1000 if isinstance(value, int) and not isinstance(value, bool) else None
+    read = parsedate_to_datetime if look_up.created_format == "rfc2822" else datetime.fromisoformat
     try:
-        date = parsedate_to_datetime(str(value))
+        date = read(str(value))
     except ValueError:
         return None
     return int((date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() * 1000)
@@ -179,11 +183,17 @@ def _made(look_up: LookUp, body: Mapping[str, Json]) -> int | None:
 
 def _fits(look_up: LookUp, sent: Sent, body: Mapping[str, Json]) -> bool:
     pairs = (
-        (sent.fields[name], resolve_pointer(body, pointer, None))
-        for pointer, name in look_up.match
-        if name in sent.fields
+        (_sent(sent, name), resolve_pointer(body, pointer, None)) for pointer, name in look_up.match
     )
-    return all(_same(was, found) for was, found in pairs)
+    return all(isinstance(was, Missing) or _same(was, found) for was, found in pairs)
+
+
+def _sent(sent: Sent, name: str) -> Json | Missing:
+    """A field that was sent, by its name, or by a pointer into the body."""
+    if not name.startswith("/"):
+        return sent.fields.get(name, MISSING)
+    found: Json | Missing = resolve_pointer(sent.fields, name, MISSING)
+    return found
 
 
 def _same(sent: Json, found: Json) -> bool:
@@ -193,7 +203,18 @@ def _same(sent: Json, found: Json) -> bool:
     if found is None or isinstance(found, dict | list):
         return False
     was, now = str(sent), str(found)
-    return was == now or (_CODE.fullmatch(was) is not None and was.casefold() == now.casefold())
+    if was == now or (_CODE.fullmatch(was) is not None and was.casefold() == now.casefold()):
+        return True
+    # "149.30" is the number 149.3; two texts that differ are two texts.
+    return (_is_number(sent) or _is_number(found)) and _number(was) == _number(now) is not None
+
+
+def _is_number(value: Json) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _number(text: str) -> Decimal | None:
+    return Decimal(text) if _DECIMAL.fullmatch(text) else None
 
 
 __all__ = [

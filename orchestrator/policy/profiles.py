@@ -18,6 +18,7 @@ from orchestrator.policy.table import Table
 
 FormStyle = Literal["form-brackets", "form-repeat"]
 Stage = Literal["not-sent", "sent"]
+TimeFormat = Literal["unix", "rfc2822", "rfc3339"]
 
 #: The profile of every API that no other profile knows.
 GENERIC = "generic"
@@ -182,7 +183,7 @@ class LookUp:
     path: str
     #: What is asked, with GET; ``{1}`` is what the first ``*`` stood for.
     ask: str
-    #: Query parameter → the field of the frozen body that fills it.
+    #: Query parameter → the field of the frozen body that fills it: a name, or a JSON pointer.
     query: tuple[tuple[str, str], ...] = ()
     #: Query parameters with values of their own.
     fixed: tuple[tuple[str, str], ...] = ()
@@ -196,7 +197,7 @@ class LookUp:
     match: tuple[tuple[str, str], ...] = ()
     #: Pointer to the candidate's time of creation: never before the first send, less a skew.
     created: str = ""
-    created_format: Literal["unix", "rfc2822"] = "unix"
+    created_format: TimeFormat = "unix"
     #: What was made later than this ago may be another call's, whose answer is still to come.
     settle_ms: int = 0
     #: What is asked when the effect's id is known from an answer; "" when there is nothing.
@@ -222,6 +223,8 @@ class Effect:
     #: Pointer to the provider's id of it.
     id: str
     when: BodyTest | None = None
+    #: Money moves by it, or can: done twice, somebody may pay twice.
+    money: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,6 +258,15 @@ class Profile:
     def keys(self, method: str) -> bool:
         """Whether a call of that method carries an idempotency key."""
         return self.idempotency is not None and method.upper() in self.idempotency.methods
+
+    @property
+    def money_calls(self) -> tuple[tuple[str, str], ...]:
+        """Method and path of the calls by which money moves; ``*`` stands for one segment."""
+        return tuple((e.method, e.path) for e in self.effects if e.money)
+
+    def moves_money(self, method: str, path: str) -> bool:
+        calls = self.money_calls
+        return any(m == method.upper() and captures(p, path) is not None for m, p in calls)
 
     def look_up(self, method: str, path: str) -> LookUp | None:
         for look_up in self.look_ups:
@@ -312,7 +324,7 @@ _FORM_STYLES: tuple[FormStyle, ...] = ("form-brackets", "form-repeat")
 _DEFAULT_ENCODINGS: tuple[Literal["form", "json"], ...] = ("form", "json")
 _ANSWERS: tuple[Literal["json", "any"], ...] = ("json", "any")
 _STAGES: tuple[Stage, ...] = ("not-sent", "sent")
-_TIME_FORMATS: tuple[Literal["unix", "rfc2822"], ...] = ("unix", "rfc2822")
+_TIME_FORMATS: tuple[TimeFormat, ...] = ("unix", "rfc2822", "rfc3339")
 
 
 def _credential(profile: Table) -> Credential | None:
@@ -436,6 +448,7 @@ def _effect(table: Table) -> Effect:
         what=table.text("what"),
         id=table.text("id"),
         when=_body_test(table.table("when")) if table.has("when") else None,
+        money=table.has("money") and table.flag("money"),
     )
 
 

@@ -10,12 +10,15 @@ from __future__ import annotations
 from orchestrator.service.control import cancel, pause, resume
 from orchestrator.service.core import Core
 from orchestrator.service.inspect import Report, Run, StepReport, find, recent, unfinished
+from orchestrator.service.many import Filter, each, select
 from orchestrator.service.resolve import resolve
 from orchestrator.service.retry import retry
+from orchestrator.service.stop import go_on, house, stop_all, stops
 from orchestrator.service.submit import check_inputs, submit
 from orchestrator.service.validate import Loaded, validate
 
 __all__ = [
-    "Core", "Loaded", "Report", "Run", "StepReport", "cancel", "check_inputs", "find", "pause",
-    "recent", "resolve", "resume", "retry", "submit", "unfinished", "validate",
+    "Core", "Filter", "Loaded", "Report", "Run", "StepReport", "cancel", "check_inputs", "each",
+    "find", "go_on", "house", "pause", "recent", "resolve", "resume", "retry", "select",
+    "stop_all", "stops", "submit", "unfinished", "validate",
 ]  # fmt: skip

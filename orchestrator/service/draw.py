@@ -89,6 +89,7 @@ class _Drawing:
         host = server.netloc.rpartition("@")[2]
         rows = [f"{step.call.method} {path}", f"{host} ({step.call.provider})"]
         rows += [f"joins {', '.join(step.awaits)}"] if step.awaits else []
+        rows += ["when unknown: sent again"] if step.when_unknown == "resend" else []
         rows += [] if self._loop_label(step) else [loop.says for loop in _loops(step)]
         text = "<br/>".join([f"<b>{_shown(step.id)}</b>", *map(_shown, rows)])
         shape = f'[["{text}"]]:::join' if step.awaits else f'["{text}"]'

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from orchestrator.engine.advance import DEADLINE_PASSED
 from orchestrator.engine.events import Event
 from orchestrator.engine.state import Phase, State, Status, Visit
-from orchestrator.errors import Diagnostic, UnknownRun
+from orchestrator.errors import Diagnostic, NewerRelease, UnknownRun
 from orchestrator.expressions.evaluate import Context, evaluate
 from orchestrator.expressions.nodes import Json, Missing
 from orchestrator.plan.graph import Graph
@@ -109,6 +110,9 @@ class Report:
 
     def explain(self) -> str:
         """One sentence, codes only."""
+        if self.error_code == DEADLINE_PASSED:
+            before = f" before step {self.error.step} was done" if self.error else ""
+            return f"the run's deadline passed{before}: {self.error_code}"
         if self.error is None:
             return f"the run was {self.state}: {self.error_code}"
         detail = f" ({self.error.detail})" if self.error.detail else ""
@@ -177,8 +181,9 @@ class Run:
         """The run key that it was submitted with."""
         return self._core.journal.key_of(self.id)
 
-    def history(self) -> list[Event]:
-        return self._core.journal.history(self.id)
+    def history(self, *, reasons: bool = False) -> list[Event]:
+        """``reasons``: with why people did what they did, which may name somebody."""
+        return self._core.journal.history(self.id, reasons=reasons)
 
     def _outputs(self, graph: Graph) -> dict[str, Json]:
         nodes = graph.plan.outputs
@@ -191,10 +196,22 @@ class Run:
         return {name: value for name, value in values.items() if not isinstance(value, Missing)}
 
 
-def recent(core: Core, limit: int = 20) -> list[tuple[str, State]]:
-    """The latest runs, newest first."""
-    states = ((run, core.journal.read(run)) for run in core.journal.recent(limit))
-    return [(run, state) for run, state in states if state is not None]
+def recent(core: Core, limit: int = 20, newer: list[str] | None = None) -> list[tuple[str, State]]:
+    """The latest runs, newest first.
+
+    Those that only a newer release can read are left out; ``newer`` is given their ids.
+    """
+    found: list[tuple[str, State]] = []
+    left = newer if newer is not None else []
+    for run in core.journal.recent(limit):
+        try:
+            state = core.journal.read(run)
+        except NewerRelease:
+            left.append(run)
+            continue
+        if state is not None:
+            found.append((run, state))
+    return found
 
 
 def unfinished(core: Core, limit: int = 100) -> list[tuple[str, State]]:
@@ -231,6 +248,8 @@ def _step_report(step: str, visit: Visit, attempts: int) -> StepReport:
 def _blamed(state: State, steps: Sequence[StepReport]) -> StepReport | None:
     """The step that failed the run, or the one that it is unknown by."""
     by_id = {step.step: step for step in steps}
-    if state.failed_step:
-        return by_id.get(state.failed_step)
+    if step := state.failed_step:
+        # The deadline cuts off what was never entered, too.
+        never = StepReport(step=step, state=Phase.CANCELLED, visits=0, attempts=0, status=0)
+        return by_id.get(step, never)
     return next((step for step in steps if step.state == Phase.UNKNOWN), None)

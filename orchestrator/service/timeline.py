@@ -17,7 +17,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from orchestrator.engine.events import Event
-from orchestrator.engine.state import ACTIVE, Phase, Result, Visit
+from orchestrator.engine.state import ACTIVE, REDIS_REWOUND, Phase, Result, Visit
 from orchestrator.expressions.nodes import Json
 from orchestrator.plan.model import Plan
 
@@ -27,6 +27,7 @@ class What(StrEnum):
     CALLED = "called"  #: from its beginning; without a result it is under way
     NOT_CALLED = "not-called"  #: an attempt that ended before anything was sent
     LOOKED_UP = "looked-up"  #: asked the provider what became of a call
+    REWOUND = "rewound"  #: not called: it may be among what Redis has lost, and is looked up first
     RESOLVED = "resolved"  #: a person said what became of a call
     WAITS = "waits"
     TAKEN_OVER = "taken-over"  #: by another worker
@@ -53,6 +54,9 @@ LOST: Final = "lost"
 #: Why a step waits for its turn: an entry's ``code``.
 RATE_LIMIT: Final = "rate-limit"
 PROVIDER_PAUSED: Final = "provider-paused"
+PROVIDER_STOPPED: Final = "provider-stopped"
+PROVIDER_GOES_ON: Final = "provider-goes-on"
+REDIS_RESTARTED: Final = "redis-restarted"
 
 #: What may be shown of an event that is not known. Long numbers could be a card or a phone.
 _CODE: Final = re.compile(r"(?!\d{7,}$)[A-Za-z0-9_.-]{1,64}")
@@ -80,8 +84,10 @@ class Entry:
     took: int = -1
     #: ``Then``, or the phase in which the step ended; ENDED, ENDING: the run's end.
     then: str = ""
-    #: Not before. ms, as ``at``.
+    #: Not before; ACCEPTED: the deadline. ms, as ``at``.
     until: int = 0
+    #: Sent again in doubt, for the document wants it twice rather than never.
+    again: bool = False
     #: Visits that were entered upon it.
     next: tuple[tuple[str, int], ...] = ()
     #: A join's steps that are in, and those that may still come.
@@ -108,7 +114,7 @@ class Entry:
         }
         rest: dict[str, Json] = {
             "result": self.result, "code": self.code, "detail": self.detail, "then": self.then,
-            "effect": self.effect,
+            "effect": self.effect, "again": self.again,
             "until": self.until, "arrived": list(self.arrived), "awaited": list(self.awaited),
             "next": [{"step": step, "visit": visit} for step, visit in self.next],
             "by": self.by, "reason": self.reason,
@@ -155,6 +161,7 @@ class _Story:
             "begun": self._begun,
             "looked": self._looked,
             "limited": self._limited,
+            "rewound": self._rewound,
             "outcome": self._outcome,
             "decided": self._decided,
             "sent": self._sent,
@@ -172,7 +179,7 @@ class _Story:
     # Events.
 
     def _accepted(self, event: Event) -> None:
-        self._add(Entry(at=event.at, what=What.ACCEPTED))
+        self._add(Entry(at=event.at, what=What.ACCEPTED, until=int(event.fields.get("u", 0))))
         for step in event.fields["starts"]:
             self._tracks[step] = _Track(visit=1, out=event.at)
 
@@ -215,8 +222,20 @@ class _Story:
         step, track = self._of(event)
         until = int(event.fields["u"])
         why = RATE_LIMIT if event.fields.get("v") == until else PROVIDER_PAUSED
+        if (stopped := event.fields.get("st")) is not None:
+            why = PROVIDER_STOPPED if stopped else PROVIDER_GOES_ON
+        why = REDIS_RESTARTED if event.fields.get("g") else why
         self._wait(event.at, step, until, why)
         track.phase = Phase.UNKNOWN if "p" in event.fields else Phase.WAITING
+
+    def _rewound(self, event: Event) -> None:
+        step, track = self._of(event)
+        entry = Entry(
+            at=event.at, what=What.REWOUND, step=step, visit=track.visit, code=REDIS_REWOUND,
+            then=Phase.UNKNOWN, until=int(event.fields["u"]),
+        )  # fmt: skip
+        self._add(entry)
+        track.phase, track.last = Phase.UNKNOWN, -1
 
     def _outcome(self, event: Event) -> None:
         step, track = self._of(event)
@@ -438,6 +457,7 @@ def _landed(entry: Entry, event: Event) -> Entry:
         status=int(f.get("h", 0)),
         took=event.at - entry.at if entry.what in {What.CALLED, What.LOOKED_UP} else -1,
         effect=str(f.get("fx", "")),
+        again=bool(f.get("r")),
         by=str(f.get("by", "")),
         reason=str(f.get("why", "")),
     )
@@ -450,5 +470,6 @@ def _showable(name: str, value: object) -> bool:
 
 
 __all__ = [
-    "LOST", "PROVIDER_PAUSED", "RATE_LIMIT", "Entry", "Then", "What", "timeline",
+    "LOST", "PROVIDER_GOES_ON", "PROVIDER_PAUSED", "PROVIDER_STOPPED", "RATE_LIMIT",
+    "REDIS_RESTARTED", "Entry", "Then", "What", "timeline",
 ]  # fmt: skip

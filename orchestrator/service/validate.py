@@ -106,6 +106,7 @@ def _known(profile: Profile) -> Provider:
         hosts=profile.hosts,
         form_style=profile.form_style,
         default_encoding=profile.default_encoding,
+        money=profile.money_calls,
     )
 
 

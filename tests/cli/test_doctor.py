@@ -443,6 +443,19 @@ def test_a_clock_that_goes_apart_is_said(doctor: Doctor, named: Any) -> None:
     assert message.startswith("3600.0 s ahead of this machine's; set both by NTP")
 
 
+@server
+def test_writes_that_redis_lost_are_told_with_when_and_how_many(doctor: Doctor, named: Any) -> None:
+    assert "Redis/lost writes" not in doctor()
+    now = int(named.time()[0]) * 1000
+    named.hset(Keys().server, mapping={"rewound": now - 60_000, "missing": 3})
+    state, message = doctor()["Redis/lost writes"]
+    assert state == "warning"
+    assert "at least 3 calls without a key had begun" in message
+    assert "durazzo explain redis-rewound" in message
+    named.hset(Keys().server, "rewound", now - 8 * 86_400_000)
+    assert doctor()["Redis/lost writes"][0] == "ok"
+
+
 def test_an_invalid_document_is_counted_and_exits_with_3(doctor: Doctor, tmp_path: Path) -> None:
     file = tmp_path / "bad.yaml"
     file.write_text("arazzo: 1.0.1\n")

@@ -43,6 +43,7 @@ def cases() -> Iterator[tuple[str, str]]:
     yield from (("SERVERS", f'{{"https://api.stripe.com": "{url}"}}') for url in SERVERS)
     yield from (("SERVERS", f'{{"{url}": "http://h"}}') for url in SERVERS)
     yield from (("HEARTBEAT", text) for text in ("nan", "inf", "0", "-1", "1e9", "x", "1 s"))
+    yield from (("KEY_LIFE", text) for text in ("0", "1", "36501", "-400", "1.5", "x", "9" * 5_000))
     yield from (("SOURCE_HOSTS", text) for text in ("https://h/x", "h:99999", "a b", "\udcff"))
     yield from (("KEYS", text) for text in ("x", "=", ",", "\udcff", "A" * 100))
     yield from (("HOME", text) for text in ("/etc/passwd", "/proc/none", f"/tmp/{'a' * 300}"))
@@ -51,7 +52,8 @@ def cases() -> Iterator[tuple[str, str]]:
 @pytest.fixture(autouse=True)
 def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DURAZZO_HOME", str(tmp_path / "home"))
-    for name in ("REDIS_URL", "SERVERS", "LIMITS", "KEYS", "SEAL", "SOURCE_HOSTS", "HEARTBEAT"):
+    for name in ("REDIS_URL", "SERVERS", "LIMITS", "KEYS", "SEAL", "SOURCE_HOSTS", "HEARTBEAT",
+                 "KEY_LIFE"):  # fmt: skip
         monkeypatch.delenv(f"DURAZZO_{name}", raising=False)
 
 

@@ -77,6 +77,19 @@ def now(history: History, late: int = 0) -> list[str]:
     return [row.text for row in standing(history, late=late).rows(PLAIN)]
 
 
+def test_a_run_that_was_cut_off_says_before_which_step_and_where_to_read_on() -> None:
+    bench = Bench(linear("a", "b"), within=3_600_000)
+    call(bench, "a")
+    history = finished(bench)
+    assert ", deadline in " in list(standing(history).head())[1]
+    bench.now = bench.state.deadline
+    bench.decide()
+    told = advice(finished(bench))
+    assert "deadline passed before step b was done: deadline-passed" in told
+    assert "durazzo explain deadline-passed" in told
+    assert "durazzo retry" in told
+
+
 # The timeline.
 
 

@@ -120,3 +120,14 @@ def test_symbols_are_those_that_the_stream_can_write() -> None:
 )
 def test_a_span_is_said_as_a_person_says_it(ms: int, text: str) -> None:
     assert span(ms) == text
+
+
+def test_what_redis_may_have_lost_is_told_with_what_comes_of_it() -> None:
+    waits = _event("limited", s="text", n=1, u=4_000, g=1)
+    parked = _event("rewound", s="text", n=1, f=1_001, b=1, u=10_000, r=1)
+    landed = _event("outcome", s="text", k="undone", c="not-found", l=0)
+    assert _lines(waits, parked, landed, _event("decided", d=[["wait", "text", 0]])) == [
+        "⏸ text: waiting 4.0 s: redis-restarted",
+        "? text: redis-rewound; Redis lost writes: looked up before it is sent",
+        "↻ text: not done (not-found), so it is sent",
+    ]

@@ -59,6 +59,7 @@ def test_the_same_key_with_other_inputs_is_a_conflict_and_starts_nothing(world: 
     world.journal.accept(plans.new_run(FLOW, "r1", inputs={"a": 1}, key=KEYED))
     accepted = world.journal.accept(plans.new_run(FLOW, "r2", inputs={"a": 2}, key=KEYED))
     assert (accepted.run, accepted.new, accepted.conflict) == ("r1", False, True)
+    assert accepted.differs == ("inputs",)
     assert world.journal.read("r2") is None
 
 
@@ -66,6 +67,9 @@ def test_the_same_key_with_another_plan_is_a_conflict(world: World) -> None:
     world.journal.accept(plans.new_run(FLOW, "r1", key=KEYED))
     accepted = world.journal.accept(plans.new_run(plans.linear("a"), "r2", key=KEYED))
     assert (accepted.run, accepted.new, accepted.conflict) == ("r1", False, True)
+    assert accepted.differs == ("plan",)
+    both = plans.new_run(plans.linear("a"), "r2", inputs={"a": 2}, key=KEYED)
+    assert world.journal.accept(both).differs == ("plan", "inputs")
 
 
 def test_a_key_counts_within_its_scope_only(world: World) -> None:
@@ -91,6 +95,40 @@ def test_a_key_still_stands_for_its_run_after_the_end(world: World) -> None:
     assert (again.run, again.new, again.conflict) == ("run-1", False, False)
 
 
+def removed(world: World, run: str) -> None:
+    """All of a run's own, as the removal of old runs takes it away."""
+    keys = world.keys
+    world.client.delete(keys.run(run), keys.log(run), keys.data(run))
+    world.client.zrem(keys.runs, run)
+    world.client.zrem(keys.due, run)
+
+
+def test_a_key_outlives_its_run_and_says_which_it_was(world: World) -> None:
+    first = world.journal.accept(plans.new_run(FLOW, "r1", inputs={"a": 1}, key=KEYED))
+    removed(world, "r1")
+    again = world.journal.accept(plans.new_run(FLOW, "r2", inputs={"a": 1}, key=KEYED))
+    assert (again.run, again.new, again.conflict, again.gone) == ("r1", False, False, True)
+    assert again.at == first.at > 0
+    other = world.journal.accept(plans.new_run(FLOW, "r3", inputs={"a": 2}, key=KEYED))
+    assert (other.run, other.differs, other.gone) == ("r1", ("inputs",), True)
+    assert world.journal.recent(10) == []
+    assert world.due("r2") is None
+
+
+def test_a_keys_life_is_set_and_begins_anew_with_each_use(world: World) -> None:
+    """Who submits the same every night for years is not charged again after the first of them."""
+    day = 24 * 3_600_000
+    journal = RedisJournal(world.client, AesSeal([KEY]), key_life_ms=30 * day)
+    journal.accept(plans.new_run(FLOW, "r1", key=KEYED))
+    [entry] = world.client.keys(world.keys.run_key("*"))
+    assert 29 * day < world.client.pttl(entry) <= 30 * day
+    world.client.pexpire(entry, day)
+    assert journal.accept(plans.new_run(FLOW, "r2", key=KEYED)).run == "r1"
+    assert world.client.pttl(entry) > 29 * day
+    world.client.delete(entry)
+    assert journal.accept(plans.new_run(FLOW, "r2", key=KEYED)).new
+
+
 def test_parallel_accepts_under_one_key_are_one_run(world: World) -> None:
     def accept(number: int) -> str:
         # Its own journal each: another process, which has not made up its pepper yet.
@@ -101,6 +139,18 @@ def test_parallel_accepts_under_one_key_are_one_run(world: World) -> None:
         runs = list(pool.map(accept, range(24)))
     assert len(set(runs)) == 1
     assert world.journal.recent(50) == runs[:1]
+
+
+def test_two_that_submit_one_key_five_hundred_times_have_one_run(world: World) -> None:
+    def submit(who: int) -> set[str]:
+        journal = RedisJournal(world.client, AesSeal([KEY]))
+        news = [plans.new_run(FLOW, f"r{who}-{number}", key=KEYED) for number in range(500)]
+        return {journal.accept(new).run for new in news}
+
+    with ThreadPoolExecutor(2) as pool:
+        [first, second] = pool.map(submit, range(2))
+    assert first == second
+    assert world.journal.recent(50) == [*first]
 
 
 @pytest.mark.parametrize("key", [None, KEYED])

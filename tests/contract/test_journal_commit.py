@@ -277,7 +277,7 @@ def test_control_is_journaled_with_who_and_why_and_is_due_at_once(world: World, 
     world.accept(plans.linear("a"))
     state = world.journal.control("run-1", kind, by='op "1"', reason="because/\n€")
     assert state == world.journal.read("run-1")
-    event = world.journal.history("run-1")[-1]
+    event = world.journal.history("run-1", reasons=True)[-1]
     assert (event.kind, event.fields["k"]) == ("control", kind)
     assert (event.fields["by"], event.fields["why"]) == ('op "1"', "because/\n€")
     assert (world.due() or 0) <= 0

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.engine.state import Result
+from orchestrator.engine.advance import advance
+from orchestrator.engine.events import Event, apply, outcome_landed
+from orchestrator.engine.state import Outcome, Phase, Result
 from orchestrator.errors import SealBroken
 from orchestrator.expressions.nodes import Constant
-from orchestrator.journal.port import Ref
+from orchestrator.journal.port import SEALED, Ref, Settlement
 from orchestrator.journal.redis import RedisJournal
 from orchestrator.journal.seal import AesSeal
 from orchestrator.plan.model import HttpCall
@@ -122,3 +124,80 @@ def test_a_run_key_finds_its_run_after_the_sealing_key_was_rotated(world: World)
     rotated = RedisJournal(world.client, AesSeal([b"n" * 32, KEY]))
     again = rotated.accept(plans.new_run(plans.linear("a"), "run-2", key=("flow", RUN_KEY)))
     assert (again.run, again.new, again.conflict) == ("run-1", False, False)
+
+
+# Why a person did it: a reason may name a customer.
+
+WHY = "Ms Smith rang: 0171 5550006"
+
+
+def reasons(world: World, run: str = "run-1") -> list[str]:
+    events = world.journal.history(run, reasons=True)
+    return [str(event.fields["why"]) for event in events if "why" in event.fields]
+
+
+def reasoned(world: World) -> None:
+    """Every way in which a reason comes into a log."""
+    graph = world.accept(plans.linear("a"))
+    lease = world.take(graph, "a")
+    lease.begin()
+    lease.commit(Result.UNKNOWN, code="answer-lost")
+    world.journal.control("run-1", "pause", by="ops", reason=f"{WHY} 1")
+    state = world.journal.read("run-1")
+    assert state is not None
+    assert state.visits["a"].phase is Phase.UNKNOWN
+    now, outcome = world.journal.now(), Outcome(result=Result.FINAL, code="resolved")
+    event = outcome_landed(at=now, step="a", visit=state.visits["a"], outcome=outcome)
+    said = Event(kind=event.kind, at=now, fields={**event.fields, "by": "ops", "why": f"{WHY} 2"})
+    landed = apply(state, said)
+    settlement = Settlement(event=said, visit=landed.visits["a"])
+    world.journal.resolve(A1, settlement, advance(graph, landed, now))
+    assert world.journal.reopen("run-1", "a", 1, by="ops", reason=f"{WHY} 3") == 2
+
+
+def test_a_reason_is_read_only_by_who_asks_for_it(world: World) -> None:
+    reasoned(world)
+    dump = b"\n".join(world.everything())
+    assert b"Smith" not in dump
+    assert b"5550006" not in dump
+    assert "Smith" not in "".join(event.encode() for event in world.journal.history("run-1"))
+    assert reasons(world) == [f"{WHY} 1", f"{WHY} 2", f"{WHY} 3"]
+
+
+def test_a_reason_that_no_key_at_hand_opens_hides_nothing_else(world: World) -> None:
+    reasoned(world)
+    stranger = RedisJournal(world.client, AesSeal([b"n" * 32]))
+    told = stranger.history("run-1", reasons=True)
+    assert [e.fields["why"] for e in told if "why" in e.fields] == [SEALED] * 3
+    assert [e.kind for e in told] == [e.kind for e in world.journal.history("run-1")]
+
+
+def test_a_reason_moved_to_another_run_does_not_open(world: World) -> None:
+    reasoned(world)
+    world.accept(plans.linear("a"), "run-2")
+    line = next(e for e in world.client.lrange(world.keys.log("run-1"), 0, -1) if b"pause" in e)
+    world.client.rpush(world.keys.log("run-2"), line)
+    # The hash knows nothing of it: only the log is read here.
+    told = world.raw.history("run-2", reasons=True)
+    assert told[-1].fields["why"] == SEALED
+
+
+def test_no_reason_takes_no_room(world: World) -> None:
+    world.accept(plans.linear("a"))
+    world.journal.control("run-1", "pause", by="ops", reason="")
+    assert set(world.journal.history("run-1")[-1].fields) == {"k", "by"}
+
+
+def test_a_reason_that_an_earlier_release_wrote_in_clear_stays_readable(world: World) -> None:
+    world.accept(plans.linear("a"))
+    old = Event(kind="control", at=1, fields={"k": "pause", "by": "ops", "why": "asked"})
+    world.client.rpush(world.keys.log("run-1"), old.encode())
+    assert world.raw.history("run-1", reasons=True)[-1] == old
+    assert world.raw.history("run-1")[-1] == old
+
+
+def test_what_is_no_sealed_text_is_no_reason_to_fail(world: World) -> None:
+    world.accept(plans.linear("a"))
+    odd = Event(kind="control", at=1, fields={"k": "pause", "by": "ops", "sealed": "?"})
+    world.client.rpush(world.keys.log("run-1"), odd.encode())
+    assert world.raw.history("run-1", reasons=True)[-1].fields["why"] == SEALED

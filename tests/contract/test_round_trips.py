@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import fakeredis
@@ -17,6 +18,7 @@ from orchestrator.wiring import load_profiles
 from tests.fakes import plans
 from tests.fakes.clock import ManualClock, SeededEntropy
 from tests.fakes.provider import Provider
+from tests.fakes.servers import script_flags
 from tests.fakes.world import SECRETS, Broker
 from workers.attempt import Attempt
 from workers.credentials import Credentials
@@ -46,10 +48,11 @@ def three_steps() -> Plan:
 
 
 @pytest.fixture
-def client() -> CountingRedis:
+def client() -> Iterator[CountingRedis]:
     client = CountingRedis(server=fakeredis.FakeServer(version=(7, 0)))
     client.trips = []
-    return client
+    with script_flags():
+        yield client
 
 
 def drive(client: CountingRedis, journal: RedisJournal, run: str, attempt: Attempt) -> list[int]:

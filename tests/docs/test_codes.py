@@ -401,6 +401,11 @@ def net(file: Path, tree: ast.Module) -> Iterator[str]:
                 yield from _constants(value)
             case ast.AnnAssign(target=ast.Name(id="code"), value=ast.expr() as value):
                 yield from _constants(value)
+            # Outcomes' codes have names where they are told apart.
+            case ast.AnnAssign(target=ast.Name(id=name), value=ast.Constant(value=str(text))) if (
+                name.isupper() and {"workers", "engine"} & {*file.parts} and "-" in text
+            ):
+                yield text
             case _:
                 pass
 

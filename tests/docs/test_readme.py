@@ -57,7 +57,7 @@ def test_every_command_is_in_the_readme() -> None:
         check=True,
         cwd=CHECKOUT,
     ).stdout
-    listed = re.findall(r"^  (\w+) {2,}", help_text.partition("Commands:")[2], re.MULTILINE)
+    listed = re.findall(r"^  ([\w-]+) {2,}", help_text.partition("Commands:")[2], re.MULTILINE)
     assert len(listed) >= 10
     readme = README.read_text()
     assert [name for name in listed if name not in readme] == []

@@ -20,12 +20,16 @@ START = 1_700_000_000_000
 
 
 class Bench:
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, *, within: int = 0) -> None:
+        """``within``: ms from the start to the run's deadline, 0 for none."""
         self.graph = Graph(plan, "digest")
         self.now = START
         self.events = [
-            events.accepted(at=START, plan="digest", name=plan.name, lane="l", starts=plan.starts)
-        ]
+            events.accepted(
+                at=START, plan="digest", name=plan.name, lane="l", starts=plan.starts,
+                deadline=START + within if within else 0,
+            )
+        ]  # fmt: skip
         self.state = fold(self.events)
         self.decisions: list[Decision] = []
 

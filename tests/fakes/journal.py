@@ -17,8 +17,11 @@ from orchestrator.journal.port import (
     Committed,
     Journal,
     Limit,
+    Listed,
     NewRun,
+    Pace,
     Ref,
+    Rewound,
     Settlement,
     Stop,
     Tick,
@@ -48,8 +51,8 @@ class CheckedJournal:
     def plan(self, digest: str) -> bytes:
         return self.inner.plan(digest)
 
-    def claim(self, ref: Ref, worker: str) -> Claim:
-        claim = self.inner.claim(ref, worker)
+    def claim(self, ref: Ref, worker: str, *, mine: bool = False) -> Claim:
+        claim = self.inner.claim(ref, worker, mine=mine)
         check_fold(self.inner, ref.run)
         return claim
 
@@ -111,17 +114,13 @@ class CheckedJournal:
     def stop(self, provider: str, *, by: str, reason: str) -> Stop:
         return self.inner.stop(provider, by=by, reason=reason)
 
-    def go_on(
-        self, provider: str, *, by: str, reason: str, limit: int, spacing_us: int
-    ) -> Wake:
-        found = self.inner.go_on(
-            provider, by=by, reason=reason, limit=limit, spacing_us=spacing_us
-        )
+    def go_on(self, provider: str, *, by: str, reason: str, pace: Pace) -> Wake:
+        found = self.inner.go_on(provider, by=by, reason=reason, pace=pace)
         self._check_all()
         return found
 
-    def wake(self, provider: str, *, limit: int, spacing_us: int, woken: int) -> Wake:
-        found = self.inner.wake(provider, limit=limit, spacing_us=spacing_us, woken=woken)
+    def wake(self, provider: str, *, pace: Pace, woken: int) -> Wake:
+        found = self.inner.wake(provider, pace=pace, woken=woken)
         self._check_all()
         return found
 
@@ -152,14 +151,20 @@ class CheckedJournal:
     def tick(self, leader: str, *, lease_ms: int, limit: int) -> Tick:
         return self.inner.tick(leader, lease_ms=lease_ms, limit=limit)
 
-    def heartbeat(self, worker: str, *, ttl_ms: int) -> None:
-        self.inner.heartbeat(worker, ttl_ms=ttl_ms)
+    def heartbeat(self, worker: str, *, ttl_ms: int) -> int:
+        return self.inner.heartbeat(worker, ttl_ms=ttl_ms)
 
     def retire(self, worker: str) -> None:
         self.inner.retire(worker)
 
     def alive(self) -> frozenset[str]:
         return self.inner.alive()
+
+    def require_writable(self) -> None:
+        self.inner.require_writable()
+
+    def rewound(self) -> Rewound | None:
+        return self.inner.rewound()
 
     def now(self) -> int:
         return self.inner.now()
@@ -182,9 +187,7 @@ class CheckedJournal:
     def recent(self, limit: int) -> list[str]:
         return self.inner.recent(limit)
 
-    def page(
-        self, *, until: int, since: int, limit: int, after: str = ""
-    ) -> Sequence[tuple[str, State]]:
+    def page(self, *, until: int, since: int, limit: int, after: str = "") -> Sequence[Listed]:
         return self.inner.page(until=until, since=since, limit=limit, after=after)
 
 
@@ -211,6 +214,8 @@ class Lease:
         limits: Sequence[Limit] = (),
         deadline_ms: int = 10_000,
         provider: str = "",
+        *,
+        durable: bool = False,
     ) -> Begun:
         begun = self.journal.begin(
             self.ref,
@@ -218,6 +223,7 @@ class Lease:
             deadline_ms=deadline_ms,
             frozen=frozen,
             limits=limits,
+            durable=durable,
             provider=provider,
         )
         if begun.verdict is Began.YES:
@@ -256,9 +262,16 @@ class Lease:
         pause: tuple[str, int] | None = None,
         effect: str = "",
         adopted: bool = False,
+        done: str = "",
     ) -> Committed:
+        """``done``: what the call did to the world outside, e.g. "charged pi_1"."""
         outcome = Outcome(
-            result=result, code=code, delay=delay, look=look, matched=self._all(result)
+            result=result,
+            code=code,
+            delay=delay,
+            look=look,
+            matched=self._all(result),
+            effect=done,
         )
         settlement, decision = self.settlement(outcome, outputs, pause)
         settlement = replace(settlement, effect=effect, adopted=adopted)

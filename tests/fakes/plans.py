@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from orchestrator.expressions.nodes import (
     Compare,
@@ -77,6 +78,7 @@ def step(
     call: HttpCall | None = None,
     outputs: Iterable[tuple[str, Node]] = (),
     criteria: Iterable[Node] = (),
+    timeout_ms: int = 0,
 ) -> Step:
     path = (Constant(f"/{name}"),)
     return Step(
@@ -88,6 +90,7 @@ def step(
         awaits=tuple(awaits),
         outputs=tuple(outputs),
         criteria=tuple(criteria),
+        timeout_ms=timeout_ms,
     )
 
 
@@ -114,6 +117,8 @@ def new_run(
     inputs: dict[str, object] | None = None,
     key: tuple[str, str] | None = None,
     lane: str = "default",
+    deadline: int = 0,
+    within: int = 0,
 ) -> NewRun:
     """As ``service.submit`` makes it."""
     data = codec.encode(flow)
@@ -127,6 +132,8 @@ def new_run(
         reads={s.id: reads_of(s) for s in flow.steps},
         inputs=inputs or {},  # type: ignore[arg-type]
         key=key,
+        deadline=deadline,
+        within=within,
     )
 
 
@@ -208,4 +215,14 @@ def retry_action() -> Plan:
         text("sorry"),
         text("receipt", of="charge"),
         name="retry-action",
+    )
+
+
+def timed() -> Plan:
+    """A charge that has three seconds, and a text instead; a text that has two, for a receipt."""
+    return plan(
+        replace(charge("charge", to("receipt"), to("sorry")), timeout_ms=3_000),
+        text("sorry"),
+        replace(text("receipt", of="charge"), timeout_ms=2_000),
+        name="timed",
     )

@@ -69,6 +69,23 @@ class Sent:
     ref: Ref | None
     at: int
     maybe: bool
+    #: When it was given to the network, where a process may have stood still until it left.
+    given: int
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A search for a text, and what it found."""
+
+    run: str
+    step: str
+    #: Texts and charges that had been asked for by then.
+    after: int
+    at: int
+    found: int
+
+    def of(self, sent: Sent) -> bool:
+        return sent.ref is not None and (self.run, self.step) == (sent.ref.run, sent.ref.step)
 
 
 @dataclass(slots=True)
@@ -88,6 +105,9 @@ class Provider:
     sent: list[Sent] = field(default_factory=list)
     #: What may still happen: requests on their way, payments that a customer has yet to confirm.
     network: list[Callable[[], None]] = field(default_factory=list)
+    looked: list[Look] = field(default_factory=list)
+    #: How long each call, or look-up, was allowed to take. s.
+    allowed: list[float] = field(default_factory=list)
     #: Keys that came with other bytes than before.
     changed: list[str] = field(default_factory=list)
     #: Payment intents as Stripe has them now, by id.
@@ -108,6 +128,7 @@ class Provider:
         assert dict(headers).get("Authorization")
         assert url == request.url
         assert deadline_s > 0
+        self.allowed.append(deadline_s)
         left = self.clock.now
         pause("sending")
         if self.clock.now - left > NETWORK_LIFE:
@@ -117,7 +138,7 @@ class Provider:
             return self._looked(request, weather)
         actor = current()
         ref = actor.ref if actor else None
-        self.sent.append(Sent(ref, self.clock.now, weather not in _SURELY_NOT))
+        self.sent.append(Sent(ref, self.clock.now, weather not in _SURELY_NOT, left))
         return self._answer(request, weather)
 
     def close(self) -> None:
@@ -167,6 +188,7 @@ class Provider:
         if url.path.endswith("/Messages.json"):
             wanted = (query["To"][0], query["From"][0])
             texts = [t for t in self.texts if (t.run, t.step) == wanted]
+            self.looked.append(Look(*wanted, len(self.sent), self.clock.now, len(texts)))
             return _json(200, {"messages": [self._message(text) for text in reversed(texts)]})
         if (intent := self.intents.get(url.path.rpartition("/")[2])) is not None:
             return _json(200, intent)

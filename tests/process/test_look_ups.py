@@ -7,13 +7,22 @@ import pytest
 
 from orchestrator.engine.state import Status
 from orchestrator.journal.keys import Keys
+from orchestrator.plan.model import Plan
 from orchestrator.service import Run, cancel
 from orchestrator.wiring import connect
-from tests.process.house import CHARGE_AND_TEXT, House, osop_with, plan_of, wait_for
+from tests.process.house import (
+    CHARGE_AND_TEXT,
+    TOKEN_AND_PAYMENT,
+    House,
+    osop_with,
+    plan_of,
+    wait_for,
+)
 
 pytestmark = pytest.mark.process
 
 TEXTS = "POST /twilio/*"
+SESSIONS = "POST /fintecture/pis/*"
 #: Longer than any first look-up waits. ms.
 LATER = 130_000
 
@@ -152,3 +161,49 @@ def test_a_confirmation_that_had_already_succeeded_is_no_failure_of_a_paid_order
     wait_for(lambda: run.status() == "succeeded", "the end")
     assert len(at_home.ledger()["charges"]) == 1
     assert run.state().visits["create_intent"].number == 1, "no fallback was taken"
+
+
+def transfer() -> Plan:
+    return plan_of(TOKEN_AND_PAYMENT, "token-then-payment-real")
+
+
+def open_session(home: House, fault: str) -> Run:
+    """Its answer is lost; the token that asked for it is the run's own."""
+    home.sandbox.faults({"match": SESSIONS, "do": fault})
+    home.worker()
+    payer = {"psuName": "Ada Example", "psuEmail": "ada@example.test", "state": "order-1042"}
+    run = home.submit(transfer(), home.transfer_inputs(**payer))
+    assert run.wait(60) == "unknown"
+    return run
+
+
+def test_a_payment_session_whose_answer_was_lost_is_found_by_the_runs_own_token(
+    at_home: House,
+) -> None:
+    run = open_session(at_home, "drop_after")
+    later(at_home)
+    wait_for(lambda: run.status() == "succeeded", "the session's being found")
+    [payment] = at_home.ledger()["payments"]
+    assert run.report().outputs["sessionId"] == payment["session_id"]
+    assert posts(at_home, "/pis/v2/connect") == 1
+
+
+def test_one_payment_session_is_not_found_for_two_runs_of_the_same_words(at_home: House) -> None:
+    lost = open_session(at_home, "drop_before")
+    other = {"psuName": "Ada Example", "psuEmail": "ada@example.test", "state": "order-1043"}
+    told = at_home.submit(transfer(), at_home.transfer_inputs(**other))
+    assert told.wait(60) == "succeeded"
+    looked_up(at_home, lost)
+    wait_for(lambda: lost.state().visits["createPayment"].code == "not-found", "its outcome")
+    assert lost.status() == "unknown"
+    assert len(at_home.ledger()["payments"]) == 1
+
+
+def test_a_payment_session_is_not_looked_up_with_a_token_that_is_over(at_home: House) -> None:
+    run = open_session(at_home, "drop_after")
+    at_home.sandbox.advance(3_600)
+    looked_up(at_home, run)
+    wait_for(lambda: run.state().visits["createPayment"].code == "not-looked-up", "its outcome")
+    assert run.status() == "unknown"
+    assert posts(at_home, "/pis/v2/connect") == 1
+    assert len(at_home.ledger()["payments"]) == 1

@@ -44,7 +44,7 @@ def test_a_step_that_is_said_to_have_succeeded_carries_the_run_on(at_home: House
     state = say(at_home, run.id, STEP, "succeeded", outputs=outputs)
     assert state.status == "succeeded"
     assert run.report().outputs["messageSid"] == "SM1"
-    said = [e for e in run.history() if e.kind == "outcome"][-1]
+    said = [e for e in run.history(reasons=True) if e.kind == "outcome"][-1]
     assert (said.fields["by"], said.fields["why"]) == ("ops", "seen in the console")
     assert texts(at_home) == 0
 

@@ -135,11 +135,11 @@ MOVES = st.tuples(
 )
 
 
-@given(any_plan(), st.lists(MOVES, max_size=25))
+@given(any_plan(), st.lists(MOVES, max_size=25), st.sampled_from([0, 0, 15, 60]))
 def test_whatever_happens_the_run_can_be_brought_to_its_end(
-    flow: Plan, moves: list[tuple[str, int, Result, int, str]]
+    flow: Plan, moves: list[tuple[str, int, Result, int, str]], within: int
 ) -> None:
-    bench = Bench(flow)
+    bench = Bench(flow, within=within)
     for move in moves:
         _make(bench, *move)
         _holds(bench, flow)

@@ -27,6 +27,7 @@ from orchestrator.plan.model import Plan
 from tests.fakes import plans
 from tests.fakes.actors import HEARD, Fate, Silence
 from tests.fakes.provider import WEATHERS, Weather
+from tests.fakes.rewinding import RewindingWorld
 from tests.fakes.world import World
 
 pytestmark = pytest.mark.slow
@@ -36,11 +37,14 @@ FLOWS = (
     plans.fallback_loop,
     plans.fork_and_join,
     plans.retry_action,
+    plans.timed,
 )
 #: A run is hard to break in more than a few places at once; more runs only dilute them.
 MOST_RUNS = 2
 
 ANY = st.integers(0, 7)
+#: ms to a run's deadline.
+DEADLINES = st.sampled_from([0, 0, 0, 2_000, 10_000, 120_000, 100_000_000])
 SKIES = st.one_of(st.just("answer"), st.sampled_from(WEATHERS))
 #: (what becomes of an actor, after how many places)
 FATES = st.one_of(
@@ -74,16 +78,19 @@ STORM = st.lists(st.tuples(FATES, SKIES), min_size=1, max_size=8)
 class Durazzo(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.world = World()
+        self.world = self.make_world()
 
-    @initialize(flow=st.sampled_from(FLOWS))
-    def first(self, flow: Callable[[], Plan]) -> None:
-        self.world.submit(flow())
+    def make_world(self) -> World:
+        return World()
+
+    @initialize(flow=st.sampled_from(FLOWS), within=DEADLINES)
+    def first(self, flow: Callable[[], Plan], within: int) -> None:
+        self.world.submit(flow(), within=within)
 
     @precondition(lambda self: len(self.world.runs) < MOST_RUNS)
-    @rule(flow=st.sampled_from(FLOWS), sent=st.booleans(), echo=st.booleans())
-    def submit(self, flow: Callable[[], Plan], sent: bool, echo: bool) -> None:
-        self.world.submit(flow(), sent=sent, echo=echo)
+    @rule(flow=st.sampled_from(FLOWS), sent=st.booleans(), echo=st.booleans(), within=DEADLINES)
+    def submit(self, flow: Callable[[], Plan], sent: bool, echo: bool, within: int) -> None:
+        self.world.submit(flow(), sent=sent, echo=echo, within=within)
 
     # The broker.
 
@@ -242,15 +249,43 @@ class Durazzo(RuleBasedStateMachine):
         for run in world.runs:
             state = world.state(run)
             assert state.status is not Status.PAUSED
-            told = world.broker.announced.get(run, set())
-            # Each end is told once a retry has taken an earlier one back, and the last one always.
-            assert state.end in told if state.end else not told - {"failed", "cancelled"}
+            self.check_told(state.end, world.broker.announced.get(run, set()))
             assert (world.client.zscore("{durazzo}:due", run) is None) == bool(state.end)
+
+    def check_told(self, end: str, told: set[str]) -> None:
+        """Each end is told once a retry has taken an earlier one back, and the last one always."""
+        assert end in told if end else not told - {"failed", "cancelled"}
+
+
+class Rewinding(Durazzo):
+    """Redis loses writes that it acknowledged, and somebody who is alive remembers them."""
+
+    world: RewindingWorld
+
+    def make_world(self) -> World:
+        return RewindingWorld()
+
+    @rule(fates=STORM, messages=st.booleans())
+    def rewind(self, fates: list[tuple[tuple[Fate, int], Weather]], *, messages: bool) -> None:
+        """All that a while brought is lost."""
+        self.world.keep()
+        self.storm(fates)
+        if self.world.can_be_told():
+            self.world.rewind(messages=messages)
+
+    def check_told(self, end: str, told: set[str]) -> None:
+        """What was told, and then lost, is told all the same."""
+        assert not end or end in told
 
 
 DEEP = os.environ.get("HYPOTHESIS_PROFILE") == "deep"
 
 TestDurazzo = Durazzo.TestCase
 TestDurazzo.settings = settings(
+    max_examples=5_000 if DEEP else 100, stateful_step_count=60 if DEEP else 30
+)
+
+TestRewinding = Rewinding.TestCase
+TestRewinding.settings = settings(
     max_examples=5_000 if DEEP else 100, stateful_step_count=60 if DEEP else 30
 )

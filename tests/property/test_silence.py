@@ -17,6 +17,8 @@ pytestmark = pytest.mark.slow
 
 #: Of an attempt: claim, begin, commit. The driver's and the timekeeper's come after them.
 CLAIM, BEGIN, COMMIT = range(3)
+#: Of a claim, the shortest that there is. ms.
+LEASE = 30_000
 #: More tries than fit into a call's lease.
 LONG = 100
 
@@ -41,8 +43,10 @@ def test_a_short_silence_costs_no_send_and_leaves_nothing_in_doubt(
     text: bool, call: int, carried_out: bool, length: int
 ) -> None:
     with world(text=text) as (found, run):
+        began = found.clock.now
         found.deliver(silence=Silence(call, call + length, carried_out))
         found.heal()
+        assert found.clock.now - began < LEASE, "nobody waited for a lease to end"
         found.check()
         assert found.state(run).status is Status.SUCCEEDED
         assert len(found.provider.sent) == 2, "a charge and a text, each sent once"

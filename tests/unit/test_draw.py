@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import example, given
@@ -197,3 +198,8 @@ def test_the_same_plan_gives_the_same_text() -> None:
 def test_steps_that_lead_nowhere_and_wide_plans_are_drawn() -> None:
     flow = plan(step("hub", to(*(f"s{n}" for n in range(30)))), *(step(f"s{n}") for n in range(30)))
     assert len(ways(flow)) == 1 + 30 + 1 + 2 * 30
+
+
+def test_a_step_that_is_sent_again_in_doubt_says_so() -> None:
+    assert "when unknown" not in box(step("text"))
+    assert "when unknown" in box(replace(step("text"), when_unknown="resend"))

@@ -9,18 +9,23 @@ from typing import Final
 
 from ops.cli.doctor.finding import Finding, State, counted, refused
 from ops.cli.doctor.server import GROUP as REDIS
+from ops.cli.telling import utc
+from orchestrator.engine.state import REDIS_REWOUND
 from orchestrator.errors import DurazzoError, SealBroken, SettingsRefused
-from orchestrator.journal.durability import answering
 from orchestrator.journal.seal import keyring
-from orchestrator.service import unfinished
+from orchestrator.journal.trouble import answering
+from orchestrator.service import stops, unfinished
 from orchestrator.settings import DEFAULT_LANE, Settings
 from orchestrator.wiring import Wiring, make_seal, wire
 
 SEALING: Final = "Sealing"
 WORKERS: Final = "Workers"
+PROVIDERS: Final = "Providers"
 _ROUNDS: Final = 5
 _SLOW_MS: Final = 100
 _SKEW_MS: Final = 2_000
+#: For so long a loss of writes has consequences, see journal/begin.lua. ms.
+_RECENT_MS: Final = 7 * 24 * 3_600_000
 #: How long workers have to say which lanes they work on. s.
 _SAY: Final = 1.0
 
@@ -70,10 +75,12 @@ def look(settings: Settings, *, brings_worker: bool) -> Iterator[Finding]:
     try:
         with answering():
             yield from _clock(wiring)
+            yield from _rewound(wiring)
             yield keys
             if opens:
                 yield from _opens(wiring)
             yield from _workers(wiring, brings_worker=brings_worker)
+            yield from _stops(wiring)
     except DurazzoError as error:
         yield refused(REDIS, "commands", error)
     finally:
@@ -110,6 +117,24 @@ def _clock(wiring: Wiring) -> Iterator[Finding]:
     )
 
 
+def _rewound(wiring: Wiring) -> Iterator[Finding]:
+    journal = wiring.core.journal
+    if (found := journal.rewound()) is None:
+        return
+    recent = journal.now() - found.at < _RECENT_MS
+    calls = counted(found.missing, "call")
+    yield Finding(
+        group=REDIS,
+        name="lost writes",
+        state=State.WARNING if recent else State.OK,
+        message=f"found out {utc(found.at)}: at least {calls} without a key had begun, and Redis"
+        f" knew nothing of {'it' if found.missing == 1 else 'them'}",
+        hint=f"what it may be about is looked up before it is sent: durazzo explain {REDIS_REWOUND}"
+        if recent
+        else "",
+    )
+
+
 def _opens(wiring: Wiring) -> Iterator[Finding]:
     """Whether the keys at hand are those that the journal was written with."""
     journal = wiring.core.journal
@@ -143,6 +168,18 @@ def _workers(wiring: Wiring, *, brings_worker: bool) -> Iterator[Finding]:
     lanes = sorted({DEFAULT_LANE, *(state.lane for _, state in waiting)})
     backlogs = {lane: count for lane in lanes if (count := wiring.canvas.backlog(lane))}
     yield from _lanes(backlogs, _served(wiring) if alive and backlogs else frozenset())
+
+
+def _stops(wiring: Wiring) -> Iterator[Finding]:
+    for stop in stops(wiring.core):
+        waiting = f"; {counted(stop.waiting, 'step')} waiting for it" if stop.waiting else ""
+        yield Finding(
+            group=PROVIDERS,
+            name=stop.provider,
+            state=State.WARNING,
+            message=f"stopped by {stop.by} since {utc(stop.at)}: no call to it begins{waiting}",
+            hint=f"durazzo go-on {stop.provider} takes it back",
+        )
 
 
 def _alive(alive: frozenset[str], *, brings_worker: bool) -> Finding:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from shutil import disk_usage
@@ -12,14 +12,11 @@ from ops.cli.doctor.finding import Finding, State, refused
 from ops.cli.reach import place_of, refusal
 from ops.embedded import serving
 from orchestrator.errors import JournalUnavailable, SettingsRefused
-from orchestrator.journal.durability import Durability, ask
 from orchestrator.settings import Settings
-from orchestrator.wiring import connect, reach
+from orchestrator.wiring import examine
 
 GROUP: Final = "Redis"
 _UNREACHABLE: Final = JournalUnavailable.exit_code
-_FULL: Final = 0.95
-_FILLING: Final = 0.8
 _MIB: Final = 1024 * 1024
 #: Bytes: less is soon used up by the append-only file, which is written twice when it shrinks.
 _ROOM: Final = 200 * _MIB
@@ -85,133 +82,21 @@ def _named(settings: Settings) -> tuple[Finding, Settings | None]:
 
 def _told(settings: Settings) -> list[Finding]:
     """What the server says of itself. Raises JournalUnavailable when it lets nobody in."""
-    reach(settings.redis_url)
-    client = connect(settings.redis_url)
-    try:
-        told = ask(client)
-    finally:
-        client.close()
     return [
-        _version(told), _persistence(told), _eviction(told), _memory(told), *_writable(told),
-    ]  # fmt: skip
-
-
-def _version(told: Durability) -> Finding:
-    if told.server is None:
-        return _unsaid("version", "INFO")
-    waits = {
-        True: ", with WAITAOF",
-        False: ", without WAITAOF (Redis 7.2 and Valkey have it)",
-        None: "",
-    }
-    return Finding(group=GROUP, name="version", message=told.server + waits[told.waitaof])
-
-
-def _persistence(told: Durability) -> Finding:
-    match told:
-        case Durability(aof=None):
-            return _unsaid("persistence", "INFO")
-        case Durability(aof=True, fsync=fsync):
-            return _file(fsync)
-        case Durability(snapshots=False):
-            lost = "nothing is written to disk: a restart loses every run, and what it charged"
-        case Durability(snapshots=True):
-            lost = "snapshots only: a crash loses every run, and every charge, since the last one"
-        case _:
-            lost = "no append-only file: a crash loses at least all since the last snapshot"
-    return _warning("persistence", lost, "set appendonly yes, and appendfsync everysec or always")
-
-
-def _file(fsync: str | None) -> Finding:
-    match fsync:
-        case "always":
-            lost = "a power cut loses nothing that was acknowledged"
-        case "everysec":
-            lost = "a power cut can lose the last second"
-        case None:
-            return Finding(
-                group=GROUP,
-                name="persistence",
-                state=State.UNKNOWN,
-                message="append-only file; CONFIG is not allowed, so appendfsync is not known",
-                hint="everysec can lose a second at a power cut, always nothing",
-            )
-        case _:
-            return _warning(
-                "persistence",
-                "append-only file, appendfsync no: a power cut can lose half a minute",
-                "set appendfsync everysec or always",
-            )
-    return Finding(
-        group=GROUP, name="persistence", message=f"append-only file, appendfsync {fsync}: {lost}"
-    )
-
-
-def _eviction(told: Durability) -> Finding:
-    if told.eviction is None:
-        return _unsaid("eviction", "INFO")
-    if told.eviction == "noeviction":
-        return Finding(group=GROUP, name="eviction", message="noeviction: nothing is thrown away")
-    # Only the allkeys-… policies take what has no expiry, and only under a limit.
-    certain = told.eviction.startswith("allkeys") and bool(told.limit)
-    return Finding(
-        group=GROUP,
-        name="eviction",
-        state=State.ERROR if certain else State.WARNING,
-        message=f"maxmemory-policy {told.eviction}: a full server throws runs or messages away",
-        hint="set maxmemory-policy noeviction",
-    )
-
-
-def _memory(told: Durability) -> Finding:
-    if told.used is None or told.limit is None:
-        return _unsaid("memory", "INFO")
-    used = f"{told.used / _MIB:.1f} MiB used"
-    if not told.limit:
-        return Finding(group=GROUP, name="memory", message=f"{used}, no maxmemory is set")
-    share = told.used / told.limit
-    message = f"{used} of {told.limit / _MIB:.1f} MiB ({share:.0%})"
-    if share < _FILLING:
-        return Finding(group=GROUP, name="memory", message=message)
-    return Finding(
-        group=GROUP,
-        name="memory",
-        state=State.ERROR if share >= _FULL else State.WARNING,
-        message=message,
-        hint="raise maxmemory: a full server accepts no run and no outcome",
-        code=_UNREACHABLE,
-    )
-
-
-def _writable(told: Durability) -> Iterator[Finding]:
-    if told.replica:
-        yield _broken(
-            "it is a replica, which refuses writes",
-            "name the primary in DURAZZO_REDIS_URL",
-            name="role",
+        Finding(
+            group=GROUP,
+            name=one.name,
+            state=State(one.grade.value),
+            message=one.message,
+            hint=one.hint,
+            code=1 if one.name == "eviction" else _UNREACHABLE,
         )
-    if told.failing:
-        yield _broken(
-            "its last write to disk failed: it may refuse writes until one succeeds",
-            "look at the server's log, and whether its disk is full",
-            name="disk",
-        )
+        for one in examine(settings)
+    ]
 
 
 def _warning(name: str, message: str, hint: str) -> Finding:
     return Finding(group=GROUP, name=name, state=State.WARNING, message=message, hint=hint)
-
-
-def _unsaid(name: str, command: str) -> Finding:
-    return Finding(
-        group=GROUP,
-        name=name,
-        state=State.UNKNOWN,
-        message=f"could not be checked: the server does not answer {command}",
-        hint="it must persist (appendonly yes) and never evict (maxmemory-policy noeviction)"
-        if name != "version"
-        else "",
-    )
 
 
 def _broken(message: str, hint: str, *, name: str = "server") -> Finding:

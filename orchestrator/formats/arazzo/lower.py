@@ -24,6 +24,7 @@ from orchestrator.formats.arazzo.validate import (
 from orchestrator.formats.diagnostics import Place, Report
 from orchestrator.formats.endpoints import Endpoints, check_names
 from orchestrator.formats.expressions import Expressions
+from orchestrator.formats.extension import refusal
 from orchestrator.formats.inputs import input_schema
 from orchestrator.formats.scope import Where
 from orchestrator.formats.source import Scalar, Tree
@@ -101,6 +102,8 @@ class _Lowering:
         self._doubt(step, request, criteria, outputs, (*taken, *failure))
         if request is None:
             return None
+        if reason := refusal(step.extension, request, self.linker.endpoints):
+            self.report.error("arazzo-resend-money", reason, step.extension.place)
         return plan.Step(
             id=step.id,
             call=request,
@@ -108,6 +111,8 @@ class _Lowering:
             outputs=outputs,
             success=_choices(success),
             failure=_choices(failure),
+            when_unknown=step.extension.when_unknown,
+            timeout_ms=step.timeout_ms,
         )
 
     def _doubt(

@@ -7,6 +7,7 @@ from typing import Literal
 
 from orchestrator.expressions.nodes import Json
 from orchestrator.formats.diagnostics import Place
+from orchestrator.formats.extension import Extension
 from orchestrator.formats.source import Scalar, Tree
 
 ParameterLocation = Literal["path", "query", "header"]
@@ -85,6 +86,9 @@ class Step:
     outputs: tuple[tuple[Scalar, Scalar], ...]
     on_success: tuple[Action, ...]
     on_failure: tuple[Action, ...]
+    extension: Extension
+    #: 0 for none.
+    timeout_ms: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,8 @@ from orchestrator.formats.arazzo.model import (
     Workflow,
 )
 from orchestrator.formats.diagnostics import Report, did_you_mean
+from orchestrator.formats.duration import LONGEST
+from orchestrator.formats.extension import extension
 from orchestrator.formats.inputs import problem_of
 from orchestrator.formats.reading import Fields
 from orchestrator.formats.source import Mapping, Scalar, Sequence, Tree, find, plain
@@ -47,7 +49,7 @@ def read(tree: Tree, report: Report, workflow: str | None) -> Document | None:
         report.error("arazzo-wrong-type", "an Arazzo document is a mapping", tree.place)
         return None
     fields = Fields(tree=tree, what="document", format="arazzo", report=report)
-    _version(fields)
+    version = _version(fields)
     fields.ignored("info", "$self")
     sources = _unique(
         fields,
@@ -68,15 +70,16 @@ def read(tree: Tree, report: Report, workflow: str | None) -> Document | None:
     return Document(
         sources=sources,
         workflow_ids=tuple(_id_of(item, "workflowId") for item in workflows),
-        workflow=_workflow(picked, components),
+        workflow=_workflow(picked, components, version),
     )
 
 
-def _version(fields: Fields) -> None:
+def _version(fields: Fields) -> str:
     version = fields.text("arazzo", required=True)
     if version is not None and not version.text.startswith(("1.0.", "1.1.")):
         message = f"Arazzo {version.text} is not known; 1.0.x and 1.1.x can be read"
         fields.error("version", message, version.place)
+    return version.text if version else ""
 
 
 def _pick(fields: Fields, workflows: tuple[Fields, ...], wanted: str | None) -> Fields | None:
@@ -134,7 +137,7 @@ def _source(fields: Fields) -> SourceDescription:
     )
 
 
-def _workflow(fields: Fields, components: Mapping | None) -> Workflow:
+def _workflow(fields: Fields, components: Mapping | None, version: str) -> Workflow:
     name = fields.identifier("workflowId")
     fields.ignored("summary", "description")
     fields.unsupported("dependsOn", "successActions", "failureActions", "parameters")
@@ -142,7 +145,7 @@ def _workflow(fields: Fields, components: Mapping | None) -> Workflow:
     steps = _unique(
         fields,
         "step",
-        (_step(item) for item in fields.objects("steps", "step", required=True)),
+        (_step(item, version) for item in fields.objects("steps", "step", required=True)),
         lambda step: step.id,
     )
     outputs = _outputs(fields)
@@ -185,10 +188,12 @@ def _resolved(schema: Json, components: Mapping | None, hops: int) -> Json:
             return schema
 
 
-def _step(fields: Fields) -> Step:
+def _step(fields: Fields, version: str) -> Step:
     name = fields.identifier("stepId")
     fields.ignored("description")
-    fields.unsupported("workflowId", "dependsOn", "timeout", *_ASYNC_KEYS)
+    fields.unsupported("workflowId", "dependsOn", *_ASYNC_KEYS)
+    # In 1.0 there is no such key: it is told as any other that does not exist.
+    timeout = 0 if version.startswith("1.0.") else _timeout(fields)
     operation = _operation(fields)
     parameters = tuple(_known(map(_parameter, fields.objects("parameters", "parameter"))))
     body = fields.mapping("requestBody")
@@ -196,6 +201,7 @@ def _step(fields: Fields) -> Step:
     on_success = tuple(_known(map(_success_action, fields.objects("onSuccess", "success action"))))
     on_failure = tuple(_known(map(_failure_action, fields.objects("onFailure", "failure action"))))
     outputs = _outputs(fields)
+    own = extension(fields)
     fields.finish()
     return Step(
         id=name,
@@ -207,6 +213,8 @@ def _step(fields: Fields) -> Step:
         outputs=outputs,
         on_success=on_success,
         on_failure=on_failure,
+        extension=own,
+        timeout_ms=int(timeout),
     )
 
 
@@ -224,6 +232,10 @@ def _operation(fields: Fields) -> OperationId | OperationPath:
     if not any(key in fields.tree for key in _CALLS):
         fields.error("missing-key", "a step needs 'operationId'", fields.place)
     return OperationId(written=Scalar(None, "", fields.place))
+
+
+def _timeout(fields: Fields) -> float:
+    return _number(fields, "timeout", 0.0, LONGEST, least=1, whole=True)
 
 
 def _filled(fields: Fields, key: str, written: Scalar | None) -> Scalar | None:
@@ -353,16 +365,18 @@ def _retry(fields: Fields) -> RetryStep:
     return RetryStep(after_ms=round(after * 1000), limit=int(limit))
 
 
-def _number(fields: Fields, key: str, default: float, most: float, *, whole: bool = False) -> float:
+def _number(
+    fields: Fields, key: str, default: float, most: float, *, least: int = 0, whole: bool = False
+) -> float:
     written = fields.text(key)
     if written is None:
         return default
     match written.value:
         case bool():
             pass
-        case int() | float() as value if 0 <= value <= most and not (whole and value % 1):
+        case int() | float() as value if least <= value <= most and not (whole and value % 1):
             return value
-    message = f"'{key}' is a {'whole ' if whole else ''}number from 0 to {most:g}"
+    message = f"'{key}' is a {'whole ' if whole else ''}number from {least} to {most:.15g}"
     fields.error("number", message, written.place)
     return default
 

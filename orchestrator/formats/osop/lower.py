@@ -12,6 +12,7 @@ from orchestrator.formats.certain import certain
 from orchestrator.formats.diagnostics import Report
 from orchestrator.formats.endpoints import Endpoints, check_names
 from orchestrator.formats.expressions import UNREAD, Expressions
+from orchestrator.formats.extension import refusal
 from orchestrator.formats.flow import before
 from orchestrator.formats.inputs import declared, input_schema
 from orchestrator.formats.osop import agent
@@ -110,6 +111,7 @@ class _Lowering:
             starts=self.flow.starts,
             inputs=input_schema(schema, steps),
             outputs=self._run_outputs(),
+            timeout_ms=document.timeout_ms,
         )
 
     def _run_outputs(self) -> tuple[tuple[str, Expression], ...]:
@@ -126,6 +128,8 @@ class _Lowering:
             success = tuple(self._choices(node, fallback=False))
             failure = tuple(self._choices(node, fallback=True))
             if call is not None:
+                if reason := refusal(node.extension, call, self.calls.endpoints):
+                    self.report.error("osop-resend-money", reason, node.extension.place)
                 yield plan.Step(
                     id=node.id,
                     call=call,
@@ -134,6 +138,8 @@ class _Lowering:
                     success=success,
                     failure=failure,
                     awaits=self.flow.awaits(node.id),
+                    when_unknown=node.extension.when_unknown,
+                    timeout_ms=node.timeout_ms,
                 )
 
     def _call(self, node: Node) -> plan.HttpCall | None:

@@ -7,6 +7,7 @@ from typing import Literal
 
 from orchestrator.expressions.nodes import Json
 from orchestrator.formats.diagnostics import Place
+from orchestrator.formats.extension import Extension
 from orchestrator.formats.source import Mapping, Scalar, Tree
 
 Mode = Literal["sequential", "conditional", "fallback"]
@@ -43,6 +44,9 @@ class Node:
     runtime: Api | Agent
     #: Name and path into the answer, e.g. ``data.id``.
     outputs: tuple[tuple[Scalar, Scalar], ...]
+    extension: Extension
+    #: 0 for none.
+    timeout_ms: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,3 +69,5 @@ class Document:
     inputs: Json
     #: Name and ``${…}`` of what a run gives back.
     outputs: tuple[tuple[Scalar, Scalar], ...]
+    #: Of a run; 0 for none.
+    timeout_ms: int

@@ -12,6 +12,8 @@ from typing import Final
 
 from orchestrator.expressions.nodes import Json
 from orchestrator.formats.diagnostics import Report, did_you_mean
+from orchestrator.formats.duration import LONGEST, milliseconds
+from orchestrator.formats.extension import extension
 from orchestrator.formats.inputs import JsonObject, problem_of
 from orchestrator.formats.osop.model import Agent, Api, Document, Edge, Mode, Node
 from orchestrator.formats.osop.names import begins_in_answer
@@ -46,9 +48,9 @@ def read(tree: Tree, report: Report) -> Document | None:
         "tests", "evolution", "ledger", "observability", "triggers", "conformance_level",
     )  # fmt: skip
     fields.unsupported(
-        "imports", "extends", "variables", "env", "timeout", "timeout_sec", "retry",
-        "retry_policy", "security",
+        "imports", "extends", "variables", "env", "retry", "retry_policy", "security",
     )  # fmt: skip
+    timeout = _timeout(fields)
     inputs = fields.take("inputs")
     outputs = fields.take("outputs")
     if _too_large(fields):
@@ -63,6 +65,7 @@ def read(tree: Tree, report: Report) -> Document | None:
         edges=edges,
         inputs=None if inputs is None else _inputs(fields, inputs),
         outputs=tuple(_run_outputs(outputs)),
+        timeout_ms=timeout,
     )
 
 
@@ -117,13 +120,15 @@ def _node(fields: Fields, name: str) -> Node | None:
         "failure_modes", "cost", "metadata", "position",
     )  # fmt: skip
     fields.unsupported(
-        "success_criteria", "retry_policy", "retry", "timeout", "timeout_sec", "idempotency",
-        "approval_gate", "preconditions", "valid_window", "workflow_ref", "workflow_inputs",
-        "parent", "spawn_policy", "join_mode",
+        "success_criteria", "retry_policy", "retry", "idempotency", "approval_gate",
+        "preconditions", "valid_window", "workflow_ref", "workflow_inputs", "parent",
+        "spawn_policy", "join_mode",
     )  # fmt: skip
     _security(fields)
+    timeout = _timeout(fields)
     written = fields.mapping("runtime")
     outputs = tuple(_outputs(fields))
+    own = extension(fields)
     fields.finish()
     if kind is None:
         return None
@@ -137,7 +142,36 @@ def _node(fields: Fields, name: str) -> Node | None:
         description=words.text if words else name,
         runtime=runtime,
         outputs=outputs,
+        extension=own,
+        timeout_ms=timeout,
     )
+
+
+def _timeout(fields: Fields) -> int:
+    """Of a node or a document, in ms, 0 for none: seconds, or a text that has its unit."""
+    seconds, text = fields.text("timeout_sec"), fields.text("timeout")
+    if seconds is not None and text is not None:
+        message = "there is a 'timeout' or a 'timeout_sec', not both"
+        fields.error("two-timeouts", message, text.place)
+        return 0
+    if seconds is not None:
+        return _seconds(fields, seconds)
+    span = milliseconds(text.text) if text is not None else 0
+    if span is None and text is not None:
+        message = "'timeout' is a span with its unit, e.g. 45s, 10m, 2h, of at most 366d"
+        fields.error("timeout", message, text.place)
+    return span or 0
+
+
+def _seconds(fields: Fields, written: Scalar) -> int:
+    match written.value:
+        case bool():
+            pass
+        case int() | float() as value if 1 <= value * 1000 <= LONGEST:
+            return round(value * 1000)
+    message = f"'timeout_sec' is a number from 0.001 to {LONGEST // 1000}"
+    fields.error("number", message, written.place)
+    return 0
 
 
 def _security(fields: Fields) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from orchestrator.engine.events import Event, accepted, decided, fold
 from orchestrator.engine.state import Outcome, Phase, Result, State, Visit
+from orchestrator.errors import NewerRelease
 from tests.fakes.bench import Bench
 from tests.fakes.plans import again, linear, one_of, plan, step, to
 
@@ -168,5 +169,5 @@ def test_a_decision_is_one_event_and_folds_to_what_was_decided() -> None:
 )
 def test_an_event_of_another_release_is_refused_not_guessed(event: Event) -> None:
     bench = Bench(linear("a"))
-    with pytest.raises(ValueError, match="not of this release"):
+    with pytest.raises(NewerRelease, match="not of this release"):
         bench.put_event(event)

@@ -25,7 +25,12 @@ from orchestrator.formats.load import (
 PUBLISHED = specs_folder() / "published"
 
 PROVIDERS = (
-    Provider(name="stripe", hosts=("api.stripe.com",), default_encoding="form"),
+    Provider(
+        name="stripe",
+        hosts=("api.stripe.com",),
+        default_encoding="form",
+        money=(("POST", "/v1/payment_intents"), ("POST", "/v1/payment_intents/*/confirm")),
+    ),
     Provider(
         name="twilio",
         hosts=("api.twilio.com",),

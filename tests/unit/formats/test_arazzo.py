@@ -307,7 +307,6 @@ REFUSED = {
     "arazzo-output-not-expression": "- {stepId: a, operationId: createOrder, outputs: {x: 5}}",
     "arazzo-unsupported-workflow-id": "- {stepId: a, workflowId: w}",
     "arazzo-unsupported-depends-on": "- {stepId: a, operationId: createOrder, dependsOn: [b]}",
-    "arazzo-unsupported-timeout": "- {stepId: a, operationId: createOrder, timeout: 5}",
     "arazzo-unsupported-channel-path": "- {stepId: a, channelPath: x}",
     "arazzo-unsupported-reference": "- {stepId: a, operationId: createOrder, parameters: [{reference: $components.parameters.p}]}",
     "arazzo-unsupported-replacements": "- {stepId: a, operationId: createOrder, requestBody: {payload: {}, replacements: []}}",
@@ -685,3 +684,28 @@ def test_retries_are_counted_in_whole_numbers(limit: str) -> None:
     action = f"{{name: x, type: retry, retryLimit: {limit}}}"
     written = f"{{stepId: a, operationId: createOrder, onFailure: [{action}]}}"
     assert codes(refused(arazzo(steps(written)))) == ["arazzo-number"]
+
+
+def timed(timeout: str, version: str = "1.1.0") -> str:
+    step = f"- {{stepId: a, operationId: createOrder, timeout: {timeout}}}"
+    return arazzo(block(step)).replace("arazzo: 1.0.1", f"arazzo: {version}")
+
+
+def test_a_timeout_of_a_step_is_its_visits_time_in_milliseconds() -> None:
+    found = loaded(timed("2500"))
+    assert found.diagnostics == ()
+    assert found.plan.steps[0].timeout_ms == 2_500
+
+
+@pytest.mark.parametrize("written", ["0", "-1", "2.5", "5s", "true", "31622400001", "1.0e+400"])
+def test_a_timeout_that_is_no_time_is_refused_where_it_stands(written: str) -> None:
+    [found] = refused(timed(written))
+    assert found.code in {"arazzo-number", "yaml-number"}
+    assert (found.line, found.pointer) == (9, "/workflows/0/steps/0/timeout")
+
+
+def test_arazzo_1_0_has_no_timeout_and_it_is_told_as_any_other_unknown_key() -> None:
+    found = loaded(timed("2500", "1.0.1"))
+    assert codes(found.diagnostics) == ["arazzo-unknown-key"]
+    assert found.plan.steps[0].timeout_ms == 0
+    assert codes(refused(timed("2500", "1.0.1"), strict=True)) == ["arazzo-unknown-key"]

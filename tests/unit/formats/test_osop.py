@@ -331,7 +331,10 @@ CASES = {
     "osop-two-bodies": osop(api("a", body="{}", body_template="{}")),
     "osop-unsupported-approval-gate": osop(api("a", rest="security: {approval_gate: true}")),
     "osop-unsupported-success-criteria": osop(api("a", rest="success_criteria: [HTTP 200]")),
-    "osop-unsupported-timeout-sec": osop(api("a", rest="timeout_sec: 5")),
+    "osop-unsupported-timeout": osop(api("a", timeout="5s")),
+    "osop-unsupported-timeout-sec": osop(api("a", timeout_sec="5")),
+    "osop-timeout": osop(api("a", rest="timeout: 5")),
+    "osop-two-timeouts": osop(api("a", rest="timeout: 5s, timeout_sec: 5")),
     "osop-unsupported-auth": osop(api("a", auth="{type: bearer}")),
     "osop-unsupported-imports": osop(api("a"), head="imports: []"),
     "osop-unsupported-tools": osop(AGENT.replace("model: m", "model: m, tools: [x]")),
@@ -440,3 +443,55 @@ def test_names_of_inputs_and_outputs_are_there_once() -> None:
     assert codes(refused(osop(twice))) == ["osop-duplicate-id"]
     inputs = osop(api("a"), head="inputs: [{name: i}, {name: i, type: string}]")
     assert codes(refused(inputs)) == ["osop-duplicate-id"]
+
+
+@pytest.mark.parametrize(
+    ("written", "ms"),
+    [
+        ("timeout_sec: 5", 5_000),
+        ("timeout_sec: 0.25", 250),
+        ("timeout: 45s", 45_000),
+        ("timeout: '1.5 h'", 5_400_000),
+        ("timeout: 10m", 600_000),
+        ("timeout: 10min", 600_000),
+        ("timeout: 3d", 259_200_000),
+        ("timeout: 500ms", 500),
+    ],
+)
+def test_a_timeout_is_of_a_node_or_of_the_whole_run(written: str, ms: int) -> None:
+    of_node = clean(osop(api("a", rest=written)))
+    assert (of_node.steps[0].timeout_ms, of_node.timeout_ms) == (ms, 0)
+    of_run = clean(osop(api("a"), head=written))
+    assert (of_run.steps[0].timeout_ms, of_run.timeout_ms) == (0, ms)
+
+
+@pytest.mark.parametrize(
+    ("written", "code"),
+    [
+        ("timeout_sec: 0", "osop-number"),
+        ("timeout_sec: -5", "osop-number"),
+        ("timeout_sec: true", "osop-number"),
+        ("timeout_sec: 5s", "osop-number"),
+        ("timeout_sec: 1.0e+12", "osop-number"),
+        ("timeout: 0s", "osop-timeout"),
+        ("timeout: -5s", "osop-timeout"),
+        ("timeout: soon", "osop-timeout"),
+        ("timeout: 367d", "osop-timeout"),
+        ("timeout: 1h30m", "osop-timeout"),
+    ],
+)
+@pytest.mark.parametrize("where", ["node", "document"])
+def test_a_timeout_that_is_no_time_is_refused_where_it_stands(
+    where: str, written: str, code: str
+) -> None:
+    text = osop(api("a", rest=written)) if where == "node" else osop(api("a"), head=written)
+    [found] = refused(text)
+    assert found.code == code
+    key = written.partition(":")[0]
+    assert found.pointer == (f"/nodes/0/{key}" if where == "node" else f"/{key}")
+
+
+def test_edges_of_mode_timeout_are_refused_as_before() -> None:
+    edge_of = edges(edge("a", "b", "timeout"))
+    found = refused(osop(api("a", rest="timeout_sec: 5") + api("b"), edge_of))
+    assert codes(found) == ["osop-unsupported-edge-mode"]

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.errors import NewerRelease
 from orchestrator.expressions import nodes as n
 from orchestrator.plan import codec
 from orchestrator.plan.model import Body, HttpCall, InputSchema, Plan
@@ -103,7 +104,8 @@ def test_defaults_are_left_out_so_that_a_new_field_keeps_old_digests() -> None:
 @pytest.mark.parametrize(
     "document",
     [
-        {"v": 2, "plan": {"": "Plan"}},
+        {"v": 0, "plan": {"": "Plan"}},
+        {"v": "2", "plan": {"": "Plan"}},
         {"plan": {"": "Plan"}},
         {"v": 1, "plan": {"": "Rocket"}},
         {"v": 1, "plan": {"name": "x"}},
@@ -118,6 +120,11 @@ def test_defaults_are_left_out_so_that_a_new_field_keeps_old_digests() -> None:
 def test_bytes_that_this_release_cannot_read_are_refused_with_a_code(document: object) -> None:
     with pytest.raises(codec.PlanUnreadable):
         codec.decode(json.dumps(document).encode())
+
+
+def test_a_plan_of_a_newer_release_is_left_to_it() -> None:
+    with pytest.raises(NewerRelease, match="version 2, this one reads 1"):
+        codec.decode(b'{"v":2,"plan":["nothing that this release knows"]}')
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"\xff\xfe"])

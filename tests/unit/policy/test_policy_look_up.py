@@ -36,6 +36,7 @@ TEXTS = "/2010-04-01/Accounts/AC1/Messages.json"
 TEXT = entry("twilio", TEXTS)
 CREATE = entry("stripe", "/v1/payment_intents")
 CONFIRM = entry("stripe", "/v1/payment_intents/pi_1/confirm")
+CONNECT = entry("fintecture", "/pis/v2/connect")
 WORDS: dict[str, Json] = {"To": "+15558675310", "From": "+15005550006", "Body": "Thank you"}
 
 
@@ -136,6 +137,67 @@ def test_a_charge_fits_by_what_was_sent_of_it() -> None:
     given = sent("/v1/payment_intents", fields)
     body: Json = {"data": [intent("succeeded"), intent("succeeded", metadata={"order": "7"})]}
     assert len(candidates(CREATE, given, body, NOW)) == 1
+
+
+def transfer(**attributes: Json) -> Sent:
+    given: dict[str, Json] = {"amount": "149.30", "currency": "EUR", "communication": "Order 1042"}
+    body: dict[str, Json] = {"meta": {}, "data": {"type": "PIS", "attributes": given | attributes}}
+    return sent("/pis/v2/connect", body)
+
+
+def session(made: str = "2027-01-15T07:58:05Z", **attributes: Json) -> Json:
+    shown: dict[str, Json] = {"amount": "149.30", "currency": "EUR", "communication": "Order 1042"}
+    return {
+        "meta": {"session_id": "5e55", "status": "provider_required"},
+        "attributes": shown | attributes, "created_at": made,
+    }  # fmt: skip
+
+
+def test_a_payment_session_is_found_in_the_list_by_all_that_was_sent_of_it() -> None:
+    assert question(CONNECT, transfer()) == "/pis/v2/payments"
+    others: list[Json] = [
+        session(amount="149.31"),
+        session(currency="GBP"),
+        session(communication="Order 1043"),
+        session(communication=None),
+        session(made="2027-01-15T07:57:50Z"),
+        session(made="2027-01-15T07:59:30Z"),
+        session(made=""),
+        {"meta": {"session_id": "x"}},
+    ]
+    assert candidates(CONNECT, transfer(), {"data": others}, NOW) == []
+    assert [c.id for c in candidates(CONNECT, transfer(), {"data": [session()]}, NOW)] == ["5e55"]
+
+
+def test_a_field_that_was_sent_and_is_not_shown_is_not_found() -> None:
+    given = transfer(end_to_end_id="e2e-1")
+    assert candidates(CONNECT, given, {"data": [session()]}, NOW) == []
+    assert len(candidates(CONNECT, given, {"data": [session(end_to_end_id="e2e-1")]}, NOW)) == 1
+
+
+def test_a_session_without_words_of_its_own_is_not_searched_for() -> None:
+    assert question(CONNECT, transfer(communication="")) is None
+    assert question(CONNECT, sent("/pis/v2/connect", {})) is None
+
+
+@pytest.mark.parametrize(
+    ("was", "shown", "same"),
+    [
+        ("149.30", 149.3, True),
+        (149.3, "149.30", True),
+        (149, "149.00", True),
+        ("149.30", "149.3", False),
+        ("149.31", 149.3, False),
+        ("NaN", 149.3, False),
+        ("sNaN", 1, False),
+        ("1", True, False),
+    ],
+)
+def test_an_amount_is_the_same_as_a_text_and_as_a_number(
+    was: Json, shown: Json, same: bool
+) -> None:
+    found = candidates(CONNECT, transfer(amount=was), {"data": [session(amount=shown)]}, NOW)
+    assert bool(found) is same
 
 
 def test_a_found_text_gives_the_answer_that_was_lost() -> None:

@@ -1,0 +1,79 @@
+"""Redis in trouble: whatever its client raises becomes JournalUnavailable, which says why.
+
+Nobody above sees an error of the client's: its text may quote what was sent.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import redis
+from redis.exceptions import ClusterDownError, MasterDownError, NoPermissionError
+
+from orchestrator.errors import JournalUnavailable
+
+#: By type, most exact first: the reason as logs have it, and in words.
+_KINDS: Final[tuple[tuple[type[BaseException], str, str], ...]] = (
+    (redis.AuthenticationError, "not-let-in", "it refuses the user or the password"),
+    (NoPermissionError, "not-permitted", "the user may not do what durazzo needs"),
+    (redis.BusyLoadingError, "loading", "it still loads its data"),
+    (redis.OutOfMemoryError, "out-of-memory", "its memory is used up (maxmemory)"),
+    (redis.ReadOnlyError, "read-only", "it is a replica, which refuses writes"),
+    (MasterDownError, "primary-lost", "it is a replica that has lost its primary"),
+    (ClusterDownError, "cluster-down", "its cluster is down"),
+    (ssl.SSLError, "no-tls", "no TLS connection comes about"),
+    (TimeoutError, "silent", "it does not answer in time"),
+    (redis.TimeoutError, "silent", "it does not answer in time"),
+    (OSError, "no-connection", "no connection comes about"),
+)
+#: Answers that the client has no type for, by their first word.
+_WORDS: Final = {
+    "MISCONF": ("disk-failing", "it cannot write to its disk, and refuses writes until it can"),
+    "NOREPLICAS": ("no-replicas", "too few replicas follow it (min-replicas-to-write)"),
+    "BUSY": ("busy", "a script of somebody's keeps it busy"),
+    "UNBLOCKED": ("read-only", "it became a replica, which refuses writes"),
+}
+_DEPTH: Final = 5
+_REFUSED: Final = ("refused", "it refuses a command")
+_BROKEN: Final = ("broken-off", "the connection breaks")
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """All that Redis' client raises as JournalUnavailable, with the reason, without a secret."""
+    try:
+        yield
+    except redis.RedisError as error:
+        raise unavailable(error) from error
+
+
+def unavailable(error: BaseException) -> JournalUnavailable:
+    """``error``: the client's, or one that was raised because of it."""
+    reason, words = _reason(error)
+    return JournalUnavailable(f"Redis cannot be used: {words}", reason=reason)
+
+
+def _reason(error: BaseException) -> tuple[str, str]:
+    chain = list(_chain(error))
+    for found in chain:
+        for kind, reason, words in _KINDS:
+            if isinstance(found, kind):
+                return reason, words
+        if isinstance(found, redis.ResponseError):
+            # A pipeline puts its own words, and the command, in front.
+            answer = str(found).rpartition("caused error: ")[2]
+            return _WORDS.get(answer.partition(" ")[0], _REFUSED)
+    broken = any(isinstance(found, redis.ConnectionError) for found in chain)
+    return _BROKEN if broken else _REFUSED
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The client wraps what the system said, and Celery what the client said."""
+    found: BaseException | None = error
+    for _ in range(_DEPTH):
+        if found is not None:
+            yield found
+            found = found.__cause__ or found.__context__
