@@ -60,19 +60,28 @@ class Disk:
             kept = size - round(share * (size - self._safe))
             with newest.open("r+b") as file:
                 file.truncate(kept)
-            self._safe = kept
+            # Of what the next server writes nothing is known until the first look at it.
+            self._file = None
         return size - kept
 
     def _watch(self) -> None:
         with connect(f"unix://{self._socket}") as client:
-            while not self._stop.wait(0.02):
-                with self._looking, suppress(JournalUnavailable, OSError), answering():
-                    self._look(client)
+            # One look after the other: what comes to the disk between two, nobody would know of.
+            while not self._stop.is_set():
+                with self._looking:
+                    looked = self._looked(client)
+                if not looked:
+                    self._stop.wait(0.02)
 
-    def _look(self, client: Any) -> None:
+    def _looked(self, client: Any) -> bool:
+        with suppress(JournalUnavailable, OSError), answering():
+            return self._look(client)
+        return False
+
+    def _look(self, client: Any) -> bool:
         file = self._newest()
         if file is None:
-            return
+            return False
         with client.pipeline(transaction=False) as pipeline:
             pipeline.incr(_MARK)
             pipeline.execute_command("WAITAOF", 1, 0, _PATIENCE)
@@ -80,6 +89,7 @@ class Disk:
         if synchronised and file == self._newest():
             # Others waited for the same, and may have written since this look began.
             self._file, self._safe = file, file.stat().st_size
+        return bool(synchronised)
 
     def _newest(self) -> Path | None:
         """The log's newest file is the one that is written to."""

@@ -17,7 +17,7 @@ from ops.cli.doctor import hosts, journal
 from ops.cli.doctor.server import room
 from ops.cli.main import invoke
 from ops.cli.reach import Place, refusal, refusals
-from ops.lab import free_port, valkey
+from ops.lab import free_port, valkey, wait_for
 from orchestrator.canvas.messages import TaskId
 from orchestrator.formats.load import specs_folder
 from orchestrator.journal.keys import Keys
@@ -516,6 +516,7 @@ def test_hosts_are_asked_for_a_connection_and_told_nothing(
     file.write_text(arazzo("      - {stepId: a, operationId: createOrder}\n"))
     told = doctor(str(file), "--server", f"shop=http://127.0.0.1:{port}/v1")
     assert told[f"Hosts/127.0.0.1:{port}"] == ("ok", "it answers, in place of shop.example; ")
+    wait_for(lambda: heard, "what was said", seconds=60)
     assert heard == [b""]
     shut = free_port()
     told = doctor(str(file), "--server", f"shop=http://127.0.0.1:{shut}/v1")
