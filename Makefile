@@ -28,12 +28,15 @@ demo: $(READY) ## See it: charge, fail, retry and kill a worker, with nothing se
 test: $(READY) ## Everything a newcomer needs to trust a checkout (a few minutes)
 	$(BIN)/pytest -n 4 --dist worksteal
 
-.PHONY: check
-check: $(READY) ## Format, lint, types, layers and the fast tests (under a minute)
+.PHONY: lint
+lint: $(READY) ## Format, lint, types and layers, without a test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+.PHONY: check
+check: lint ## That and the fast tests (a minute or two)
 	$(BIN)/pytest -n 2 -q -m 'not process and not slow'
 
 .PHONY: foreign
