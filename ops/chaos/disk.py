@@ -24,7 +24,11 @@ _MARK: Final = "chaos:written"
 class Disk:
     """Watches over an append-only file, from when it is entered."""
 
-    def __init__(self, home: Path, socket: Path) -> None:
+    def __init__(self, home: Path, socket: Path, *, every: float = 0) -> None:
+        """``every``: seconds between two looks; where nobody waits for the disk, so much is lost
+        with the power at the least. 0 for all that is known to be on it.
+        """
+        self._every = every
         self._folder = home / "appendonlydir"
         self._socket = socket
         self._safe = 0
@@ -70,8 +74,7 @@ class Disk:
             while not self._stop.is_set():
                 with self._looking:
                     looked = self._looked(client)
-                if not looked:
-                    self._stop.wait(0.02)
+                self._stop.wait(self._every if looked else 0.02)
 
     def _looked(self, client: Any) -> bool:
         with suppress(JournalUnavailable, OSError), answering():

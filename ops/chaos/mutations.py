@@ -142,6 +142,10 @@ def _no_duties() -> None:
     swap(Driver, "pay", lambda _real: lambda *_args: None)
 
 
+def _no_memory() -> None:
+    swap(RedisJournal, "_remembered", lambda _real: lambda _self: ["", "", 0])
+
+
 def _no_timekeeper() -> None:
     swap(Timekeeper, "tick", lambda _real: lambda _self: False)
 
@@ -184,6 +188,11 @@ MUTATIONS: Final[Mapping[str, Mutation]] = {
     ),
     "no-duties": Mutation(
         says="a finished run's duties are never done", apply=_no_duties, storm=_CALM
+    ),
+    "no-memory": Mutation(
+        says="nobody remembers what Redis has lost with its power",
+        apply=_no_memory,
+        storm={**_CALM, "runs": 300, "redis_kills": 10, "power_cuts": True},
     ),
     "no-timekeeper": Mutation(
         says="nobody sends again what nobody drives",

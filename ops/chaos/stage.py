@@ -183,7 +183,9 @@ def staged(options: Options) -> Iterator[Stage]:
         valkey.home.mkdir(mode=0o700)
         crew.also_remove(valkey.socket)
         redis = _started_redis(crew, valkey)
-        disk = stack.enter_context(Disk(valkey.home, valkey.socket))
+        # As appendfsync everysec has it, whatever this disk is like.
+        every = 0 if options.barrier else 1.0
+        disk = stack.enter_context(Disk(valkey.home, valkey.socket, every=every))
         sandbox, variables = _started_sandbox(crew)
         lines = _laid(options, links, crew.folder, valkey=valkey, sandbox=sandbox)
         environ = {
