@@ -25,8 +25,9 @@ class Disk:
     """Watches over an append-only file, from when it is entered."""
 
     def __init__(self, home: Path, socket: Path, *, every: float = 0) -> None:
-        """``every``: seconds between two looks; where nobody waits for the disk, so much is lost
-        with the power at the least. 0 for all that is known to be on it.
+        """``every``: seconds between two looks: a power cut takes what was written since the last.
+
+        0 where others wait for the disk, and must find what they waited for.
         """
         self._every = every
         self._folder = home / "appendonlydir"
