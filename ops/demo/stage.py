@@ -20,7 +20,7 @@ from orchestrator.settings import from_environ
 from orchestrator.wiring import Wiring, load_profiles, wire
 
 #: A slow disk, an old machine. ms.
-_PATIENCE: Final = 30_000
+_PATIENCE: Final = 60_000
 #: Seconds until a killed worker's calls are another's. In earnest: six.
 _HEARTBEAT: Final = "1"
 

@@ -49,10 +49,14 @@ class Show:
 
     def until(self, words: str) -> str:
         """The first line with these words."""
-        wait_for(lambda: self.said(words) or self.process.poll() is not None, words, seconds=60)
+        self.wait(lambda: self.said(words), words)
         self.seen |= below(self.process.pid)
         assert self.said(words), "\n".join(self.lines)
         return self.said(words)
+
+    def wait(self, ready: Callable[[], object], what: str) -> None:
+        """Returns as well when the demo has ended."""
+        wait_for(lambda: ready() or self.process.poll() is not None, what, seconds=90)
 
     def said(self, words: str) -> str:
         return next((line for line in self.lines if words in line), "")
@@ -208,7 +212,8 @@ def test_killed_itself_it_leaves_nothing(demo: Callable[..., Show]) -> None:
 def test_a_part_that_breaks_is_named_and_only_logs_are_kept(demo: Callable[..., Show]) -> None:
     show = demo()
     show.until("Starting")
-    wait_for(lambda: part(show, " flower "), "Flower's process", seconds=60)
+    show.wait(lambda: part(show, " flower "), "Flower's process")
+    assert show.process.poll() is None, "\n".join(show.lines)
     show.seen |= below(show.process.pid)
     os.kill(part(show, " flower "), signal.SIGKILL)
     code, out = show.end()
