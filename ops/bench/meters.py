@@ -13,7 +13,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
-from orchestrator.journal.redis import source
+from orchestrator.journal.scripts import source
 
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 #: Journal scripts that beat and keep time, whether runs are under way or not.

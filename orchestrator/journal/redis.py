@@ -5,15 +5,9 @@ The scripts are beside this file; each opens with its signature and what is atom
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
-import hmac
 import json
-import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from importlib import resources
 from typing import Any, Final
 
 import redis
@@ -22,13 +16,11 @@ from orchestrator.engine.advance import Decision
 from orchestrator.engine.events import Event
 from orchestrator.engine.recovery import LEASE_CHECK, RESEND_AFTER
 from orchestrator.engine.state import VERSION, Result, State, Visit
-from orchestrator.errors import JournalUnavailable, NewerRelease, SealBroken, UnknownRun
+from orchestrator.errors import UnknownRun
 from orchestrator.expressions.nodes import Json
 from orchestrator.journal.keys import Keys
-from orchestrator.journal.line import BARRIER
 from orchestrator.journal.port import (
     GRACE,
-    SEALED,
     Acceptance,
     Began,
     Begun,
@@ -47,6 +39,10 @@ from orchestrator.journal.port import (
     Tick,
     Wake,
 )
+from orchestrator.journal.reasons import Reasons
+from orchestrator.journal.replies import decoded, dumps, pairs, raw, readable, state_of, tail
+from orchestrator.journal.run_keys import RunKeys, differs, fingerprint
+from orchestrator.journal.scripts import Scripts
 from orchestrator.journal.seal import Seal
 from orchestrator.journal.trouble import answering
 from orchestrator.journal.witness import Seen, Witness
@@ -63,9 +59,6 @@ EFFECT_LIFE: Final = 8 * 24 * 3_600_000
 
 #: A run key stands for its run for so long after its last use, unless it is set otherwise. ms.
 KEY_LIFE: Final = 400 * 24 * 3_600_000
-
-#: An event's field: why a person did it, sealed, in base64.
-_WHY: Final = "sealed"
 
 #: In place of a fence, see commit.lua.
 _NO_LEASE: Final = -1
@@ -94,14 +87,14 @@ class RedisJournal:
         run, from its last use.
         """
         self._client = client
-        self._barrier = barrier
         self._witness = Witness() if guard and not barrier else None
         self._key_life = key_life_ms
         self._seal = seal
         self._keys = keys or Keys()
-        self._scripts = {name: client.register_script(source(name)) for name in _SCRIPTS}
+        self._scripts = Scripts(client, _SCRIPTS, barrier=barrier)
+        self._reasons = Reasons(seal)
+        self._names = RunKeys(client, seal, self._keys)
         self._stored: set[str] = set()
-        self._pepper = b""
 
     # Submitting.
 
@@ -115,24 +108,25 @@ class RedisJournal:
         _, name, print_, at, there = reply
         run = name.decode()
         known = self._seal.open(print_, f"{run}:print")
-        return Acceptance(run=run, new=False, differs=_differs(new, known), gone=not there, at=at)
+        differing = differs(new, known)
+        return Acceptance(run=run, new=False, differs=differing, gone=not there, at=at)
 
     def _accept(self, new: NewRun, *, with_plan: bool) -> Any:
         k = self._keys
         keys = [*self._run_keys(new.run), k.due, k.runs, k.plan(new.digest), k.clock]
-        key_value = fingerprint = b""
+        key_value = print_ = b""
         if new.key is not None:
-            keys.append(k.run_key(self._mac(new.key)))
-            fingerprint = self._seal.seal(_fingerprint(new), f"{new.run}:print")
+            keys.append(self._names.name(new.key))
+            print_ = self._seal.seal(fingerprint(new), f"{new.run}:print")
             key_value = self._seal.seal(new.key[1].encode(), f"{new.run}:key")
         plan = self._seal.seal(new.plan, new.digest) if with_plan else b""
         # They go with the plan, which is stored once.
         reads = new.reads if with_plan else {}
         rows = [word for step, fields in reads.items() for word in (step, " ".join(fields))]
-        inputs = self._seal.seal(_dumps(new.inputs), f"{new.run}:inputs")
-        return self._call("accept", keys, durable=True, args=[
+        inputs = self._seal.seal(dumps(new.inputs), f"{new.run}:inputs")
+        return self._scripts.call("accept", keys, durable=True, args=[
             new.run, new.digest, plan, new.name, new.lane, RESEND_AFTER, inputs,
-            fingerprint, key_value, self._key_life, k.run(""), new.deadline, new.within,
+            print_, key_value, self._key_life, k.run(""), new.deadline, new.within,
             len(reads), *rows, len(new.starts), *new.starts,
         ])  # fmt: skip
 
@@ -141,13 +135,13 @@ class RedisJournal:
             sealed = self._client.hget(self._keys.plan(digest), "body")
         if sealed is None:
             raise UnknownRun(f"no plan {digest} in this journal")
-        return self._seal.open(_bytes(sealed), digest)
+        return self._seal.open(raw(sealed), digest)
 
     # Driving a visit.
 
     def claim(self, ref: Ref, worker: str, *, mine: bool = False) -> Claim:
         k = self._keys
-        verdict, now, plain, fields = self._call(
+        verdict, now, plain, fields = self._scripts.call(
             "claim",
             [*self._run_keys(ref.run), k.due, k.workers, k.clock],
             [
@@ -165,11 +159,11 @@ class RedisJournal:
                 "fresh" if ref.fresh else "claimed",
             ],
         )
-        values = dict(_pairs(fields))
+        values = dict(pairs(fields))
         return Claim(
             verdict=Claimed(verdict.decode()),
             now=now,
-            state=_state(plain),
+            state=state_of(plain),
             inputs=self._json(values.pop("inputs", None), f"{ref.run}:inputs") or {},
             frozen=self._opened(values.pop(f"q:{ref.step}", None), f"{ref.run}:q:{ref.step}"),
             outputs={
@@ -196,7 +190,7 @@ class RedisJournal:
         head = [ref.run, ref.step, ref.visit, fence, deadline_ms, LEASE_CHECK, sealed, provider]
         keyless = ["1", *self._remembered()] if durable else ["", "", "", 0]
         houses = [k.due, k.clock, k.stops, k.waiters(provider), k.server]
-        verdict, now, attempt, first, until, *told = self._call(
+        verdict, now, attempt, first, until, *told = self._scripts.call(
             "begin",
             [*self._run_keys(ref.run), *houses, *scopes],
             [*head, *keyless, *rates],
@@ -215,7 +209,7 @@ class RedisJournal:
         k = self._keys
         state, log, _ = self._run_keys(ref.run)
         rates = [n for x in limits for n in (round(1_000_000 / x.per_second), x.burst)]
-        verdict, now, until = self._call(
+        verdict, now, until = self._scripts.call(
             "look",
             [state, log, k.due, k.clock, *(k.limit(x.scope) for x in limits)],
             [ref.run, ref.step, ref.visit, fence, deadline_ms, *rates],
@@ -227,7 +221,7 @@ class RedisJournal:
     ) -> Committed:
         place = f"{ref.run}:o:{ref.step}"
         outputs = settlement.outputs
-        sealed = b"" if outputs is None else self._seal.seal(_dumps(outputs), place)
+        sealed = b"" if outputs is None else self._seal.seal(dumps(outputs), place)
         scope, pause_ms = settlement.pause or ("-", 0)
         visit = settlement.visit
         keep = "1" if _may_be_needed(visit) else ""
@@ -244,7 +238,7 @@ class RedisJournal:
     def resolve(self, ref: Ref, settlement: Settlement, decision: Decision | None) -> Committed:
         event = settlement.event
         words = dict(event.fields)
-        words |= self._sealed(str(words.pop("why", "")), f"{ref.run}:why")
+        words |= self._reasons.sealed(str(words.pop("why", "")), f"{ref.run}:why")
         settlement = replace(settlement, event=replace(event, fields=words))
         return self.commit(ref, _NO_LEASE, settlement, decision)
 
@@ -269,41 +263,43 @@ class RedisJournal:
             tail = [decision.event.encode(), due, len(changed), *pairs, *removed]
         scope, effect = names
         keys = [*self._run_keys(run), k.due, k.clock, k.limit(scope), k.effect(effect)]
-        verdict, _ = self._call("commit", keys, [run, *head, *rest, *tail])
+        verdict, _ = self._scripts.call("commit", keys, [run, *head, *rest, *tail])
         return Committed(verdict.decode())
 
     def control(self, run: str, kind: str, *, by: str, reason: str) -> State | None:
-        tail = _tail({"k": kind, "by": by, **self._sealed(reason, f"{run}:why")})
+        words = tail({"k": kind, "by": by, **self._reasons.sealed(reason, f"{run}:why")})
         keys = [self._keys.run(run), self._keys.log(run), self._keys.due, self._keys.clock]
-        (verdict,) = self._call("control", keys, [run, kind, tail])
+        (verdict,) = self._scripts.call("control", keys, [run, kind, words])
         return self.read(run) if verdict == b"done" else None
 
     def reopen(self, run: str, step: str, seen: int, *, by: str, reason: str) -> int | None:
-        why = self._sealed(reason, f"{run}:why")
-        tail = _tail({"k": "retry", "by": by, **why, "s": step, "n": seen + 1})
+        why = self._reasons.sealed(reason, f"{run}:why")
+        words = tail({"k": "retry", "by": by, **why, "s": step, "n": seen + 1})
         state, log, _ = self._run_keys(run)
         keys = [state, log, self._keys.due, self._keys.clock]
-        _, number = self._call("reopen", keys, [run, step, seen, tail])
+        _, number = self._scripts.call("reopen", keys, [run, step, seen, words])
         return int(number) or None
 
     # The house's own.
 
     def stop(self, provider: str, *, by: str, reason: str) -> Stop:
         k = self._keys
-        tail = _tail({"by": by, **self._sealed(reason, f"stops:{provider}")})
+        words = tail({"by": by, **self._reasons.sealed(reason, f"stops:{provider}")})
         keys = [k.stops, k.house, k.clock]
-        return self._stop(provider, self._call("stop", keys, [provider, tail], durable=True))
+        return self._stop(
+            provider, self._scripts.call("stop", keys, [provider, words], durable=True)
+        )
 
     def go_on(self, provider: str, *, by: str, reason: str, pace: Pace) -> Wake:
-        tail = _tail({"by": by, **self._sealed(reason, f"stops:{provider}")})
-        return self._go_on(provider, tail, pace, 0)
+        words = tail({"by": by, **self._reasons.sealed(reason, f"stops:{provider}")})
+        return self._go_on(provider, words, pace, 0)
 
     def wake(self, provider: str, *, pace: Pace, woken: int) -> Wake:
         return self._go_on(provider, "", pace, woken)
 
     def _go_on(self, provider: str, tail: str, pace: Pace, before: int) -> Wake:
         k = self._keys
-        taken_back, woken, left = self._call(
+        taken_back, woken, left = self._scripts.call(
             "go_on",
             [k.stops, k.house, k.waiters(provider), k.due, k.clock],
             [provider, tail, pace.batch, pace.spacing_us, pace.spread_ms, before, k.run("")],
@@ -319,21 +315,21 @@ class RedisJournal:
 
     def _stop(self, provider: str, text: bytes, *, reasons: bool = False) -> Stop:
         fields = json.loads(text)
-        why = self._reason(fields, f"stops:{provider}").get("why", "") if reasons else ""
+        why = self._reasons.opened(fields, f"stops:{provider}").get("why", "") if reasons else ""
         return Stop(provider=provider, at=fields["t"], by=fields["by"], reason=why)
 
     def house(self, *, reasons: bool = False) -> list[Event]:
         with answering():
             lines: Any = self._client.lrange(self._keys.house, 0, -1)
         events = (Event.decode(line) for line in lines)
-        return [self._told(e, f"stops:{e.fields['p']}") if reasons else e for e in events]
+        return [self._reasons.told(e, f"stops:{e.fields['p']}") if reasons else e for e in events]
 
     # Keeping time.
 
     def mark_sent(self, ref: Ref, seen: Visit, *, patience_ms: int) -> int | None:
         keys = [self._keys.run(ref.run), self._keys.log(ref.run), self._keys.due, self._keys.clock]
         values = [ref.run, ref.step, ref.visit, seen.fence, seen.phase, seen.sends, patience_ms]
-        return self._call("mark_sent", keys, values) or None
+        return self._scripts.call("mark_sent", keys, values) or None
 
     def postpone(self, times: Mapping[str, tuple[int, int]]) -> None:
         with answering(), self._client.pipeline(transaction=False) as pipeline:
@@ -344,11 +340,11 @@ class RedisJournal:
 
     def settle(self, run: str) -> None:
         state, log, data = self._run_keys(run)
-        self._call("settle", [state, log, self._keys.due, self._keys.clock, data], [run])
+        self._scripts.call("settle", [state, log, self._keys.due, self._keys.clock, data], [run])
 
     def tick(self, leader: str, *, lease_ms: int, limit: int) -> Tick:
         k = self._keys
-        leading, now, alive, *rows = self._call(
+        leading, now, alive, *rows = self._scripts.call(
             "tick",
             [k.leader, k.due, k.workers, k.clock],
             [leader, lease_ms, limit, TICK_HOLD, k.run(""), k.lane(""), VERSION, NEWER_CHECK],
@@ -356,7 +352,7 @@ class RedisJournal:
         if not leading:
             return Tick(leader=False, now=now)
         due = [
-            (run.decode(), _readable(plain), int(claimed), int(fresh))
+            (run.decode(), readable(plain), int(claimed), int(fresh))
             for run, claimed, fresh, plain in rows
         ]
         return Tick(
@@ -373,20 +369,20 @@ class RedisJournal:
 
     def heartbeat(self, worker: str, *, ttl_ms: int) -> int:
         keys = [self._keys.workers, self._keys.clock, self._keys.server]
-        _, *told = self._call("heartbeat", keys, [worker, ttl_ms, *self._remembered()])
+        _, *told = self._scripts.call("heartbeat", keys, [worker, ttl_ms, *self._remembered()])
         return self._heard(told)
 
     def retire(self, worker: str) -> None:
         self.heartbeat(worker, ttl_ms=0)
 
     def alive(self) -> frozenset[str]:
-        workers = self._call("alive", [self._keys.workers, self._keys.clock], [])
+        workers = self._scripts.call("alive", [self._keys.workers, self._keys.clock], [])
         return frozenset(worker.decode() for worker in workers)
 
     # Looking.
 
     def require_writable(self) -> None:
-        self._call("writable", [], [])
+        self._scripts.call("writable", [], [])
 
     def rewound(self) -> Rewound | None:
         with answering():
@@ -394,18 +390,18 @@ class RedisJournal:
         return Rewound(at=int(at), missing=int(missing or 0)) if at else None
 
     def now(self) -> int:
-        return int(self._call("now", [self._keys.clock], []))
+        return int(self._scripts.call("now", [self._keys.clock], []))
 
     def read(self, run: str) -> State | None:
         with answering():
             plain: Any = self._client.hgetall(self._keys.run(run))
-        return State.decode(_decoded(plain.items())) if plain else None
+        return State.decode(decoded(plain.items())) if plain else None
 
     def history(self, run: str, *, reasons: bool = False) -> list[Event]:
         with answering():
             lines: Any = self._client.lrange(self._keys.log(run), 0, -1)
         events = (Event.decode(line) for line in lines)
-        return [self._told(event, f"{run}:why") if reasons else event for event in events]
+        return [self._reasons.told(event, f"{run}:why") if reasons else event for event in events]
 
     def inputs(self, run: str) -> Mapping[str, Json]:
         return self._value(run, "inputs") or {}
@@ -417,7 +413,7 @@ class RedisJournal:
     def key_of(self, run: str) -> str | None:
         with answering():
             sealed = self._client.hget(self._keys.data(run), "key")
-        return None if sealed is None else self._seal.open(_bytes(sealed), f"{run}:key").decode()
+        return None if sealed is None else self._seal.open(raw(sealed), f"{run}:key").decode()
 
     def recent(self, limit: int) -> list[str]:
         with answering():
@@ -427,8 +423,8 @@ class RedisJournal:
     def page(self, *, until: int, since: int, limit: int, after: str = "") -> list[Listed]:
         values = [after, until, since, limit, self._keys.run("")]
         return [
-            Listed(run=run.decode(), accepted=int(accepted), state=_readable(plain))
-            for run, accepted, plain in self._call("page", [self._keys.runs], values)
+            Listed(run=run.decode(), accepted=int(accepted), state=readable(plain))
+            for run, accepted, plain in self._scripts.call("page", [self._keys.runs], values)
         ]
 
     # Plumbing.
@@ -451,62 +447,17 @@ class RedisJournal:
     def _run_keys(self, run: str) -> list[str]:
         return [self._keys.run(run), self._keys.log(run), self._keys.data(run)]
 
-    def _call(self, name: str, keys: list[str], args: list[Any], *, durable: bool = False) -> Any:
-        with answering():
-            if not (durable and self._barrier):
-                return self._scripts[name](keys=keys, args=args)
-            # One connection: the server waits for the writes of this one only.
-            with self._client.pipeline(transaction=False) as pipeline:
-                self._scripts[name](keys=keys, args=args, client=pipeline)
-                pipeline.execute_command("WAITAOF", 1, 0, BARRIER)  # type: ignore[no-untyped-call]
-                reply, synced = pipeline.execute(raise_on_error=False)
-            if isinstance(reply, redis.RedisError):
-                raise reply
-        _require_on_disk(synced)
-        return reply
-
-    def _sealed(self, reason: str, place: str) -> dict[str, str]:
-        """A person's reason as an event has it; nothing for none."""
-        if not reason:
-            return {}
-        return {_WHY: base64.b64encode(self._seal.seal(reason.encode(), place)).decode()}
-
-    def _told(self, event: Event, place: str) -> Event:
-        return replace(event, fields=self._reason(event.fields, place))
-
-    def _reason(self, fields: Mapping[str, Any], place: str) -> dict[str, Any]:
-        """With the reason that was sealed; one that stands in clear is of an earlier release."""
-        plain = dict(fields)
-        if _WHY in plain:
-            try:
-                sealed = base64.b64decode(plain.pop(_WHY), validate=True)
-                plain["why"] = self._seal.open(sealed, place).decode()
-            except (SealBroken, binascii.Error, UnicodeDecodeError):
-                plain["why"] = SEALED
-        return plain
-
     def _value(self, run: str, field: str) -> Any:
         with answering():
             sealed = self._client.hget(self._keys.data(run), field)
         return self._json(sealed, f"{run}:{field}")
 
     def _opened(self, sealed: Any, place: str) -> bytes | None:
-        return None if sealed is None else self._seal.open(_bytes(sealed), place)
+        return None if sealed is None else self._seal.open(raw(sealed), place)
 
     def _json(self, sealed: Any, place: str) -> Any:
         value = self._opened(sealed, place)
         return None if value is None else json.loads(value)
-
-    def _mac(self, key: tuple[str, str]) -> str:
-        """Run keys may name customers: their Redis keys are HMACs under a sealed pepper."""
-        if not self._pepper:
-            fresh = self._seal.seal(secrets.token_bytes(32), "pepper")
-            with answering():
-                self._client.set(self._keys.pepper, fresh, nx=True)
-                stored = self._client.get(self._keys.pepper)
-            self._pepper = self._seal.open(_bytes(stored), "pepper")
-        text = "\x00".join(key).encode()
-        return hmac.new(self._pepper, text, hashlib.sha256).hexdigest()[:32]
 
 
 def _may_be_needed(visit: Visit) -> bool:
@@ -518,83 +469,3 @@ def _may_be_needed(visit: Visit) -> bool:
             return visit.delay >= 0 or bool(visit.doubt)
         case _:
             return True
-
-
-def _require_on_disk(synced: Any) -> None:
-    """``synced``: what WAITAOF answered."""
-    if isinstance(synced, redis.RedisError):
-        raise JournalUnavailable(
-            "DURAZZO_BARRIER needs a server that has WAITAOF (Redis 7.2, Valkey) and appendonly"
-            " yes",
-            reason="no-barrier",
-        ) from synced
-    if not synced[0]:
-        raise JournalUnavailable(
-            f"Redis did not have it on disk within {BARRIER} ms; it may or may not be kept",
-            reason="not-on-disk",
-        )
-
-
-def source(name: str) -> str:
-    """A script as the server gets it.
-
-    Its first line says when the server may start it. ``#!lua``: not while the server refuses
-    writes, so that no script stops halfway, and nothing new begins on a server that is full.
-    ``allow-oom``: also while its memory is used up; what was begun ends, and keeps its lease.
-    ``no-writes``: always.
-    """
-    folder = resources.files("orchestrator.journal")
-    lib, script = ((folder / f"{part}.lua").read_text(encoding="utf-8") for part in ("lib", name))
-    flags, _, rest = script.partition("\n")
-    return f"{flags}\n{lib}{rest}"
-
-
-def _readable(plain: list[bytes]) -> State | None:
-    """None for what a newer release wrote."""
-    try:
-        return _state(plain)
-    except NewerRelease:
-        return None
-
-
-def _state(plain: list[bytes]) -> State | None:
-    return State.decode(_decoded(_pairs(plain))) if plain else None
-
-
-def _pairs(flat: list[Any]) -> Iterator[tuple[str, Any]]:
-    for i in range(0, len(flat), 2):
-        yield flat[i].decode(), flat[i + 1]
-
-
-def _decoded(pairs: Any) -> dict[str, str]:
-    return {(k if isinstance(k, str) else k.decode()): v.decode() for k, v in pairs}
-
-
-def _bytes(value: Any) -> bytes:
-    assert isinstance(value, bytes)  # noqa: S101  the client never decodes
-    return value
-
-
-def _tail(fields: Mapping[str, Any]) -> str:
-    """Of an event: what stands behind its time."""
-    return "," + json.dumps(fields, separators=(",", ":"))[1:]
-
-
-def _dumps(value: object) -> bytes:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
-
-
-def _fingerprint(new: NewRun) -> bytes:
-    """What a run key stands for: this plan with these inputs, whatever their order."""
-    inputs = json.dumps(new.inputs, sort_keys=True, separators=(",", ":"))
-    return f"{new.digest}\n{hashlib.sha256(inputs.encode()).hexdigest()}".encode()
-
-
-def _differs(new: NewRun, known: bytes) -> tuple[str, ...]:
-    if len(known) == hashlib.sha256().digest_size:
-        # As 0.1 wrote it: one digest over both, which does not tell them apart.
-        inputs = json.dumps(new.inputs, sort_keys=True, separators=(",", ":"))
-        same = hashlib.sha256(f"{new.digest}\n{inputs}".encode()).digest() == known
-        return () if same else ("plan", "inputs")
-    pairs = zip(("plan", "inputs"), _fingerprint(new).split(b"\n"), known.split(b"\n"), strict=True)
-    return tuple(name for name, now, then in pairs if now != then)

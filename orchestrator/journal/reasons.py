@@ -1,0 +1,42 @@
+"""Why a person did something: sealed in the event, as it may name a customer."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from orchestrator.engine.events import Event
+from orchestrator.errors import SealBroken
+from orchestrator.journal.port import SEALED
+from orchestrator.journal.seal import Seal
+
+#: An event's field: the reason, sealed, in base64.
+_WHY: Final = "sealed"
+
+
+class Reasons:
+    def __init__(self, seal: Seal) -> None:
+        self._seal = seal
+
+    def sealed(self, reason: str, place: str) -> dict[str, str]:
+        """As an event has it; nothing for none."""
+        if not reason:
+            return {}
+        return {_WHY: base64.b64encode(self._seal.seal(reason.encode(), place)).decode()}
+
+    def told(self, event: Event, place: str) -> Event:
+        return replace(event, fields=self.opened(event.fields, place))
+
+    def opened(self, fields: Mapping[str, Any], place: str) -> dict[str, Any]:
+        """With the reason that was sealed, as ``why``; one in clear is of an earlier release."""
+        plain = dict(fields)
+        if _WHY in plain:
+            try:
+                sealed = base64.b64decode(plain.pop(_WHY), validate=True)
+                plain["why"] = self._seal.open(sealed, place).decode()
+            except (SealBroken, binascii.Error, UnicodeDecodeError):
+                plain["why"] = SEALED
+        return plain
