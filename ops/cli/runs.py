@@ -1,4 +1,4 @@
-"""``durazzo runs`` and ``durazzo show``: which run, which step, why. Codes, no values."""
+"""``durazzo runs`` and ``durazzo show``: which run, which step, why. Codes, no inputs."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from ops.cli import telling, terminal, timeline, words
 from ops.cli.commands import Command
 from ops.cli.filters import filters
 from ops.cli.opened import opened
-from ops.cli.standing import Standing
+from ops.cli.standing import NOT_GOOD, Standing
 from ops.cli.stop import tell_stops
+from orchestrator.engine.effects import Totals
 from orchestrator.engine.events import Event
 from orchestrator.engine.state import State, Status
 from orchestrator.errors import NewerRelease
@@ -48,8 +49,8 @@ def runs(limit: int, wanted: Filter, *, as_json: bool) -> None:
         now = wiring.core.journal.now()
         looked_at = recent(wiring.core, max(limit, LOOKED_AT) if filtered else limit, newer)
         tell_stops(wiring.core, now)
-    fitting = (_row(run, state, now) for run, state in looked_at if wanted.fits(state))
-    rows = list(islice(fitting, limit))
+    fitting = ((run, state) for run, state in looked_at if wanted.fits(state))
+    found = list(islice(fitting, limit))
     if newer:
         terminal.say(
             f"{len(newer)} more, {newer[0]} the latest, written by a newer release of durazzo:"
@@ -57,21 +58,34 @@ def runs(limit: int, wanted: Filter, *, as_json: bool) -> None:
         )
     if as_json:
         more = {"looked_at": len(looked_at)} if filtered else {}
+        rows = [_row(run, state, now) for run, state in found]
         terminal.put_json({"runs": rows} | more | ({"newer": newer} if newer else {}))
         return
-    _list(rows, "no such runs" if looked_at else "no runs yet")
+    _list(found, now, "no such runs" if looked_at else "no runs yet")
     if filtered and looked_at:
         oldest = telling.age(now - looked_at[-1][1].accepted)
         terminal.say(f"(of the latest {len(looked_at)} runs, the oldest accepted {oldest} ago)")
 
 
-def _list(rows: Sequence[dict[str, Any]], none: str) -> None:
-    if not rows:
+def _list(found: Sequence[tuple[str, State]], now: int, none: str) -> None:
+    """With what stands of runs that came to no good end, where there is any."""
+    if not found:
         terminal.say(none)
         return
-    head = ("run", "workflow", "state", "code", "step", "age")
-    shown = ({**row, "age": telling.age(row["age"] * 1000)} for row in rows)
-    terminal.table([h.upper() for h in head], ([str(row[h]) for h in head] for row in shown))
+    head = ["RUN", "WORKFLOW", "STATE", "CODE", "STEP", "AGE", "STANDS"]
+    rows = [
+        [
+            run, state.name, state.status.value, state.code, ", ".join(where(state)),
+            telling.age(now - state.accepted), _stands(state),
+        ]
+        for run, state in found
+    ]  # fmt: skip
+    width = len(head) if any(row[-1] for row in rows) else len(head) - 1
+    terminal.table(head[:width], (row[:width] for row in rows))
+
+
+def _stands(state: State) -> str:
+    return Totals.of(state.effects).told if state.status in NOT_GOOD else ""
 
 
 @click.command(cls=Command, example="durazzo show 01k9")
@@ -86,8 +100,8 @@ def show(run: str, *, outputs: bool, reveal: bool, events: bool, as_json: bool) 
     """Show one run: its steps, and what failed. RUN is an id, the beginning of one, or `last`.
 
     Where it stands, what to do about it, and what happened in order of time: calls and what came
-    back, waits and why, who decided what. Ids and codes only. Times count from when the run was
-    accepted; UTC.
+    back, waits and why, who decided what. Ids, codes and amounts only. Times count from when
+    the run was accepted; UTC.
     """
     with opened() as wiring:
         found = find(wiring.core, run)
@@ -169,6 +183,7 @@ def _row(run: str, state: State, now: int) -> dict[str, Any]:
         "code": state.code,
         "step": ", ".join(where(state)),
         "age": (now - state.accepted) // 1000,
+        "effects": [effect.as_json() for effect in state.effects],
     }
 
 

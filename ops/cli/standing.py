@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ops.cli.explain import find
-from ops.cli.telling import Marks, age, because, safe, utc
+from ops.cli.telling import Marks, age, because, by_account, safe, utc
 from ops.cli.terminal import span
 from ops.cli.timeline import Row
 from orchestrator.engine.state import ACTIVE, Phase, Result, State, Status, Visit
@@ -20,7 +20,7 @@ from orchestrator.service.timeline import Entry, What
 #: Late by so much, something is wrong: nobody keeps time, or no worker takes the lane. ms.
 LATE: Final = 10_000
 _WAITS: Final = frozenset({Phase.READY, Phase.WAITING})
-_NOT_GOOD: Final = frozenset({Status.FAILED, Status.CANCELLED, Status.UNKNOWN})
+NOT_GOOD: Final = frozenset({Status.FAILED, Status.CANCELLED, Status.UNKNOWN})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,11 +46,12 @@ class Standing:
         key = f", run key {safe(self.key)}" if self.key is not None else ""
         accepted = age(self.now - report.accepted)
         lane = f"lane {safe(self.state.lane)}"
-        yield f"  accepted {accepted} ago, {lane}{key}{self._deadline()}"
+        account = by_account(self.state.accounts)
+        yield f"  accepted {accepted} ago, {lane}{key}{account}{self._deadline()}"
 
     def advice(self) -> Iterator[str]:
         """What failed or is unknown or stuck, and what to do about it."""
-        if self.report.state in _NOT_GOOD and (stands := self.report.stands()):
+        if self.report.state in NOT_GOOD and (stands := self.report.stands()):
             yield safe(stands)
         if self.report.error is not None:
             yield safe(self.report.explain()) + self._page(self.report.error_code)
@@ -164,7 +165,12 @@ class Standing:
 
     def _of_the_run(self) -> Iterator[str]:
         state, run = self.state, safe(self.report.run)
-        if state.end == Status.FAILED:
+        if state.forgotten:
+            yield (
+                f"Its values were erased on {utc(state.forgotten)}, for good: inputs, outputs,"
+                " requests, reasons and the run key. It cannot be retried."
+            )
+        elif state.end == Status.FAILED:
             key = " under another run key" if self.key is not None else ""
             yield f"Nothing more is sent. To try it again: durazzo retry {run}, or a new run{key}."
         elif state.end:
@@ -226,4 +232,4 @@ def _host(call: HttpCall) -> str:
     return host.rpartition("@")[2] or safe(call.provider)
 
 
-__all__ = ["LATE", "Standing"]
+__all__ = ["LATE", "NOT_GOOD", "Standing"]

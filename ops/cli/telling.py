@@ -31,6 +31,7 @@ _CONTROLS: Final = {
     "resume": "resumed",
     "cancel": "cancelled",
     "retry": "retried",
+    "forget": "its values were erased",
 }
 _WORDS: Final = {
     "succeeded": "succeeded", "final": "failed", "undone": "not done, and sent again",
@@ -121,7 +122,7 @@ def _attempt(entry: Entry, marks: Marks) -> str:
     number = f" (attempt {entry.attempt})" if numbered and entry.what is What.CALLED else ""
     slow = entry.took >= LONG and entry.result != LOST
     after = f" after {span(entry.took)}" if slow else ""
-    did = f", {safe(entry.effect)}" if entry.effect else ""
+    did = f", {safe(entry.effect.told)}" if entry.effect else ""
     match entry.what:
         case What.CALLED:
             return f"called{number} {marks.arrow} {answer(entry)}{after}{did}{_then(entry)}"
@@ -252,6 +253,11 @@ def because(reason: str) -> str:
     shown = safe(reason)
     cut = f"{shown[:_REASON]}..." if len(shown) > _REASON else shown
     return f": {cut}" if cut else ""
+
+
+def by_account(accounts: str) -> str:
+    """Behind the rest of a line: ", account stripe=eu"."""
+    return f", account {safe(accounts.replace(',', ' and '))}" if accounts else ""
 
 
 def code_of(entry: Entry) -> str:

@@ -12,14 +12,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Final, TypeAlias
 
-from jsonpointer import resolve_pointer
+from jsonpointer import JsonPointer
 
 from orchestrator.expressions.nodes import MISSING, Json, Missing
 from orchestrator.policy.profiles import (
     BodyTest,
+    Effect,
     HeaderTest,
     Kind,
     Profile,
@@ -64,10 +66,15 @@ class Verdict:
     stop: bool = False
     #: The same done anew, with another key, would be refused anew.
     lasting: bool = False
+    #: It says nothing about how fast the account may be called.
+    one_object: bool = False
 
 
 #: What may stand in a log, a listing or a metric. Long numbers could be a card or a phone.
 _CODE: Final = re.compile(r"(?!\d{7,}$)[A-Za-z0-9_.-]{1,64}")
+_CURRENCY: Final = re.compile(r"[A-Za-z]{3}")
+#: More is no sum of money. It fits any JSON reader's number, and no card's number fits in.
+_MOST: Final = 10**15 - 1
 _SECONDS: Final = re.compile(r"\d{1,9}(\.\d{1,9})?")
 
 #: RFC 9110, 15.5.9: the server gave up waiting for the request, of which it may have had all.
@@ -94,19 +101,33 @@ def classify(profile: Profile, *, method: str, keyed: bool, result: Result, now_
         retry_after_ms=_wait(profile, rule or _NO_RULE, result, now_ms),
         stop=advice is False or (rule is not None and rule.stop),
         lasting=rule is not None and rule.lasting,
+        one_object=rule is not None and rule.one_object,
     )
 
 
 def effect(profile: Profile, *, method: str, path: str, result: Result) -> str:
-    """What the call did to the world outside, e.g. "charged pi_1"; "" for nothing that is known."""
+    """What the call did to the world outside; "" for nothing that is known.
+
+    E.g. "charged pi_1 1999 usd", as ``engine/effects.py`` reads it, or without an amount "texted
+    SM1". An answer whose amount cannot be one is told without it.
+    """
     if isinstance(result, NoAnswer) or result.status // 100 != 2:  # noqa: PLR2004
         return ""
     for entry in profile.effects:
         if entry.method == method.upper() and captures(entry.path, path) is not None:
             done = entry.when is None or _holds(entry.when, result)
             name = sanitised(_at(result.body, entry.id))
-            return f"{entry.what} {name}" if done and name else ""
+            return f"{entry.what} {name}{_money(entry, result)}" if done and name else ""
     return ""
+
+
+def _money(entry: Effect, answer: Answer) -> str:
+    if not entry.amount:
+        return ""
+    amount, currency = _at(answer.body, entry.amount), _at(answer.body, entry.currency)
+    whole = isinstance(amount, int) and not isinstance(amount, bool) and 0 <= amount <= _MOST
+    known = isinstance(currency, str) and _CURRENCY.fullmatch(currency) is not None
+    return f" {amount} {str(currency).lower()}" if whole and known else ""
 
 
 def _safe(profile: Profile, method: str) -> bool:
@@ -148,8 +169,13 @@ def _has(test: HeaderTest, headers: Mapping[str, str]) -> bool:
 def _at(body: Json | Missing, pointer: str) -> Json | Missing:
     if not isinstance(body, dict | list):
         return MISSING
-    found: Json | Missing = resolve_pointer(body, pointer, MISSING)
+    found: Json | Missing = _pointer(pointer).resolve(body, MISSING)
     return found
+
+
+@lru_cache(maxsize=1024)
+def _pointer(text: str) -> JsonPointer:
+    return JsonPointer(text)
 
 
 def _floor(profile: Profile, result: Result) -> Kind:

@@ -400,6 +400,16 @@ def test_a_text_that_a_model_refused_or_cut_off_is_final_by_its_reason(reason: s
         ("stripe", "/v1/payment_intents/pi_1/confirm", 200, {"id": "pi_1", "status": "succeeded"},
          "charged pi_1"),
         ("stripe", "/v1/payment_intents", 402, {"id": "pi_1", "status": "succeeded"}, ""),
+        ("stripe", "/v1/payment_intents", 200,
+         {"id": "pi_1", "status": "succeeded", "amount": 2500, "amount_received": 1999,
+          "currency": "usd"},
+         "charged pi_1 1999 usd"),
+        ("stripe", "/v1/payment_intents/pi_1/capture", 200,
+         {"id": "pi_1", "status": "succeeded", "amount": 2500, "amount_received": 500,
+          "currency": "JPY"},
+         "charged pi_1 500 jpy"),
+        ("stripe", "/v1/refunds", 200, {"id": "re_1", "amount": 1999, "currency": "usd"},
+         "refunded re_1 1999 usd"),
         ("stripe", "/v1/customers", 200, {"id": "cus_1"}, ""),
         ("twilio", "/2010-04-01/Accounts/AC1/Messages.json", 201, {"sid": "SM1"}, "texted SM1"),
         ("twilio", "/2010-04-01/Accounts/AC1/Messages.json", 201, {"sid": "no id, prose"}, ""),
@@ -412,3 +422,34 @@ def test_what_a_call_did_is_told_by_its_answer(
 ) -> None:
     answer = Answer(status=status, headers={}, body=body)
     assert effect(load_profiles()[name], method="post", path=path, result=answer) == found
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "told"),
+    [
+        (0, "usd", "charged pi_1 0 usd"),
+        (999_999_999_999_999, "idr", "charged pi_1 999999999999999 idr"),
+        (4242_4242_4242_4242, "usd", "charged pi_1"),
+        (-1, "usd", "charged pi_1"),
+        ("1999", "usd", "charged pi_1"),
+        (19.99, "usd", "charged pi_1"),
+        (True, "usd", "charged pi_1"),
+        (None, "usd", "charged pi_1"),
+        ([1999], "usd", "charged pi_1"),
+        (1999, "", "charged pi_1"),
+        (1999, "us", "charged pi_1"),
+        (1999, "usd;texted SM1", "charged pi_1"),
+        (1999, "€€€", "charged pi_1"),
+        (1999, 840, "charged pi_1"),
+        (1999, None, "charged pi_1"),
+    ],
+)
+def test_an_amount_that_cannot_be_one_is_left_out_and_the_effect_told(
+    amount: Json, currency: Json, told: str
+) -> None:
+    body: Json = {
+        "id": "pi_1", "status": "succeeded", "amount_received": amount, "currency": currency,
+    }  # fmt: skip
+    answer = Answer(status=200, headers={}, body=body)
+    stripe = load_profiles()["stripe"]
+    assert effect(stripe, method="POST", path="/v1/payment_intents", result=answer) == told
