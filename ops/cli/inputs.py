@@ -6,22 +6,20 @@ No message repeats a value: an input may be a phone number.
 from __future__ import annotations
 
 import json
-import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final
 
 from orchestrator.errors import InputsRefused
 from orchestrator.expressions.nodes import Json
 from orchestrator.formats.diagnostics import did_you_mean
 from orchestrator.formats.inputs import declared
+from orchestrator.plan.given import NotJson, input_types, parsed, reader
 from orchestrator.plan.model import InputSchema
 
 #: ``--inputs`` from a file or stdin. Bytes.
 MAX_FILE: Final = 1024 * 1024
-
-_INTEGER: Final = re.compile(r"[+-]?[0-9]{1,400}")
 
 
 def gather(schema: InputSchema, pairs: Iterable[str], document: str | None) -> dict[str, Json]:
@@ -29,7 +27,7 @@ def gather(schema: InputSchema, pairs: Iterable[str], document: str | None) -> d
 
     Raises InputsRefused with everything that is wrong.
     """
-    types = _types(json.loads(schema.schema))
+    types = input_types(schema)
     given = read(document) if document else {}
     problems = []
     for pair in pairs:
@@ -81,98 +79,17 @@ def _file(path: Path) -> bytes:
 
 def _parsed(text: str) -> Json:
     try:
-        found: Json = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
-    except json.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {error.colno}"
-        raise InputsRefused([f"--inputs: not JSON: {error.msg} ({where})"]) from None
-    except (ValueError, RecursionError) as error:
-        reason = str(error) if isinstance(error, _Refused) else "a value is too large"
-        raise InputsRefused([f"--inputs: not JSON: {reason}"]) from None
-    return found
-
-
-class _Refused(ValueError):
-    """JSON that Python would take."""
-
-
-def _once(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise _Refused(f"the name {twice!r} stands there twice")
-    return found
-
-
-def _no_number(word: str) -> NoReturn:
-    raise _Refused(f"{word} is no JSON number")
-
-
-def _types(schema: Json) -> dict[str, frozenset[str]]:
-    """The JSON types that the schema allows, by input; those it leaves open are not there."""
-    properties = schema.get("properties") if isinstance(schema, dict) else None
-    found = {}
-    for name, written in properties.items() if isinstance(properties, dict) else ():
-        kind = written.get("type") if isinstance(written, dict) else None
-        kinds = kind if isinstance(kind, list) else [kind]
-        if all(isinstance(k, str) for k in kinds):
-            found[name] = frozenset(str(k) for k in kinds)
-    return found
+        return parsed(text)
+    except NotJson as error:
+        reason = f"the name {error.name!r} stands there twice" if error.name else error.reason
+        where = f" (line {error.line}, column {error.column})" if error.line else ""
+        raise InputsRefused([f"--inputs: not JSON: {reason}{where}"]) from None
 
 
 def _typed(text: str, types: frozenset[str]) -> Json:
-    """Raises ValueError. A string, and what the schema says nothing of, is kept as it is."""
-    if not types or "string" in types:
-        return text
-    for kind, parse in _PARSERS.items():
-        if kind in types:
-            try:
-                return parse(text)
-            except (ValueError, RecursionError):
-                continue
-    raise ValueError
-
-
-def _integer(text: str) -> Json:
-    if not _INTEGER.fullmatch(text):
-        raise ValueError
-    return int(text)
-
-
-def _number(text: str) -> Json:
-    found = json.loads(text, parse_constant=_no_number)
-    if isinstance(found, bool) or not isinstance(found, int | float):
-        raise ValueError  # noqa: TRY004  not a bug: what was typed is not a number
-    return found
-
-
-def _word(**words: Json) -> Callable[[str], Json]:
-    def parse(text: str) -> Json:
-        if text not in words:
-            raise ValueError
-        return words[text]
-
-    return parse
-
-
-def _structure(kind: type[Json]) -> Callable[[str], Json]:
-    def parse(text: str) -> Json:
-        found: Json = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
-        if not isinstance(found, kind):
-            raise ValueError  # noqa: TRY004
-        return found
-
-    return parse
-
-
-_PARSERS: Final[Mapping[str, Callable[[str], Json]]] = {
-    "null": _word(null=None),
-    "boolean": _word(true=True, false=False),
-    "integer": _integer,
-    "number": _number,
-    "array": _structure(list),
-    "object": _structure(dict),
-}
+    """Raises ValueError."""
+    read = reader(types)
+    return text if read is None else read(text)
 
 
 def _unknown(schema: InputSchema, given: Mapping[str, Json]) -> list[str]:

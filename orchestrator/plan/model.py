@@ -6,8 +6,9 @@ both formats is the same plan, with the same digest.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from orchestrator.expressions.nodes import Input, Json, Node, Output, walk
@@ -143,6 +144,11 @@ class InputSchema:
     referenced: tuple[str, ...] = ()
     #: Defaults of inputs that are not given, by name, as canonical JSON text.
     defaults: tuple[tuple[str, str], ...] = ()
+
+    def filled(self, common: Mapping[str, Json]) -> InputSchema:
+        """With these in place of its own defaults."""
+        values = dict(self.defaults) | {name: json.dumps(v) for name, v in common.items()}
+        return replace(self, defaults=tuple(sorted(values.items())))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
