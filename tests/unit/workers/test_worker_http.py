@@ -7,6 +7,7 @@ import struct
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -110,6 +111,88 @@ def test_connections_are_kept_and_used_again(caller: Caller) -> None:
             assert isinstance(send(caller, server.url), Answer)
         caller.close()
     assert server.connections == 1
+
+
+def test_a_connection_that_its_server_closed_is_not_used_again(caller: Caller) -> None:
+    closed = threading.Semaphore(0)
+
+    def once(connection: socket.socket, _: threading.Event) -> None:
+        read_request(connection)
+        connection.sendall(response())
+        connection.close()
+        closed.release()
+
+    with serving(once) as server:
+        for _ in range(3):
+            assert isinstance(send(caller, server.url), Answer)
+            assert closed.acquire(timeout=60)
+    assert server.connections == 3
+
+
+def test_no_call_waits_for_another_ones_connection(caller: Caller) -> None:
+    """As many as a worker may have threads, and more than clients' pools usually hold."""
+    calls = 120
+    together = threading.Barrier(calls)
+
+    def script(connection: socket.socket, _: threading.Event) -> None:
+        while read_request(connection):
+            together.wait(timeout=60)
+            connection.sendall(response())
+
+    with serving(script) as server:
+        with ThreadPoolExecutor(calls) as pool:
+            waiting = [pool.submit(send, caller, server.url, deadline_s=60) for _ in range(calls)]
+            assert all(isinstance(one.result(), Answer) for one in waiting)
+        caller.close()
+    assert server.connections == calls
+
+
+def test_what_was_kept_for_one_server_is_let_go_when_another_is_called() -> None:
+    shut, ended = threading.Event(), threading.Event()
+
+    def once(connection: socket.socket, _: threading.Event) -> None:
+        read_request(connection)
+        connection.sendall(response())
+        connection.shutdown(socket.SHUT_WR)
+        shut.set()
+        # Once the other side keeps it no longer.
+        assert connection.recv(1) == b""
+        ended.set()
+
+    own = Caller()
+    with serving(once) as one, serving(answering(response())) as another:
+        send(own, one.url)
+        assert shut.wait(timeout=60)
+        send(own, another.url)
+        assert ended.wait(timeout=60)
+        own.close()
+
+
+def test_a_header_of_the_request_wins_over_the_transports(caller: Caller) -> None:
+    requests: list[bytes] = []
+    with serving(answering(response(), requests)) as server:
+        send(caller, server.url, headers=[("user-agent", "mine"), ("ACCEPT", "text/html")])
+    head = requests[0].lower()
+    assert head.count(b"\r\nuser-agent: mine\r\n") == head.count(b"user-agent") == 1
+    assert head.count(b"\r\naccept: text/html\r\n") == head.count(b"accept: ") == 1
+
+
+def test_a_post_without_a_body_says_so(caller: Caller) -> None:
+    requests: list[bytes] = []
+    with serving(answering(response(), requests)) as server:
+        send(caller, server.url, body=b"")
+    assert b"\r\ncontent-length: 0\r\n" in requests[0].lower()
+
+
+def test_a_url_with_a_password_sends_it_unless_the_request_has_its_own(caller: Caller) -> None:
+    requests: list[bytes] = []
+    with serving(answering(response(), requests)) as server:
+        url = server.url.replace("//", "//user:p%40ss@")
+        send(caller, url)
+        send(caller, url, headers=[("Authorization", "Bearer t")])
+    assert b"\r\nAuthorization: Basic dXNlcjpwQHNz\r\n" in requests[0]
+    assert requests[1].lower().count(b"authorization") == 1
+    assert b"p%40ss@" not in requests[0]
 
 
 def test_a_cookie_of_one_answer_does_not_go_out_with_the_next_request(caller: Caller) -> None:
@@ -352,7 +435,7 @@ def test_the_next_address_is_tried_when_one_refuses(
             return genuine(host, port, family, type)
         return [(0, 0, 0, "", (address, port)) for address in ("127.0.0.2", "127.0.0.1")]
 
-    monkeypatch.setattr("workers.http.socket.getaddrinfo", two)
+    monkeypatch.setattr(socket, "getaddrinfo", two)
     with serving(answering(response())) as server:
         result = send(caller, server.url.replace("127.0.0.1", "two.example"))
     assert isinstance(result, Answer)
