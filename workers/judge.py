@@ -33,8 +33,9 @@ class Judgement:
     outputs: Mapping[str, Json] | None = None
     #: As ``Settlement.effect``.
     effect: str = ""
-    #: As ``Settlement.pause``.
+    #: As ``Settlement.pause``, and ``refused``.
     pause: tuple[str, int] | None = None
+    refused: bool = False
 
 
 def judge(

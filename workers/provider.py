@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from http import HTTPStatus
 from typing import Final
 from urllib.parse import urlsplit
 
 from orchestrator.clock import Clock
 from orchestrator.engine.state import Outcome, Result
-from orchestrator.journal.port import Limit
-from orchestrator.policy.outcomes import Kind, Verdict, classify, effect
+from orchestrator.journal.port import Begun, Limit
+from orchestrator.policy.outcomes import Answer, Kind, Verdict, classify, effect
 from orchestrator.policy.outcomes import Result as Reply
 from orchestrator.policy.profiles import Profile
 from workers.credentials import Credentials, Whose, whose
@@ -45,6 +46,11 @@ class Provider:
         """The request's headers. Raises CredentialMissing."""
         return self._credentials.authorize(request, held.profile)
 
+    def await_turn(self, begun: Begun) -> None:
+        """Its turn is at hand: a slot is held for a quarter of a second at most (lib.lua)."""
+        if begun.at > begun.now:
+            self._clock.sleep_ms(begun.at - begun.now)
+
     def send(
         self, request: FrozenRequest, headers: list[tuple[str, str]], *, deadline_ms: int
     ) -> Reply:
@@ -67,12 +73,23 @@ class Provider:
         if verdict.kind is Kind.OPERATOR and owner is Whose.RUN:
             # The run brought its own credential: nobody is to wait for it.
             verdict = replace(verdict, kind=Kind.FINAL)
+        judgement = self._judged(held, request, reply, verdict)
+        if verdict.kind is Kind.OPERATOR and owner is Whose.HOUSE:
+            return replace(judgement, pause=_pause(held.profile))
+        if _is_too_fast(reply, verdict):
+            scope = _narrowest(held.profile, request)
+            pause = (scope, verdict.retry_after_ms or 0) if scope else None
+            return replace(judgement, pause=pause, refused=scope != "")
+        return judgement
+
+    def _judged(
+        self, held: Held, request: FrozenRequest, reply: Reply, verdict: Verdict
+    ) -> Judgement:
         judgement = judge(held.step, held.context, request, reply, verdict)
         done = effect(
             held.profile, method=request.method, path=urlsplit(request.url).path, result=reply
         )
         succeeded = judgement.outcome.result is Result.SUCCEEDED
-        operator = judgement.outcome.result is Result.OPERATOR
         outcome = self._timed(held, request, reply, judgement.outcome, verdict)
         if _is_up(held, outcome):
             return timed_out(held.step, held.context, outcome, request, reply)
@@ -82,7 +99,6 @@ class Provider:
             judgement,
             outcome=replace(outcome, effect=done),
             effect=effect_of(held.profile, request, reply) if succeeded else "",
-            pause=_pause(held.profile) if operator and owner is Whose.HOUSE else None,
         )
 
     def _timed(
@@ -126,10 +142,32 @@ def limits_of(profile: Profile, request: FrozenRequest) -> list[Limit]:
     """What the request takes a token of."""
     path = "/" + request.url.partition("://")[2].partition("/")[2].partition("?")[0]
     return [
-        Limit(scope=f"{profile.name}/{limit.name}", per_second=limit.per_second, burst=limit.burst)
+        Limit(
+            scope=f"{profile.name}/{limit.name}",
+            per_second=limit.per_second,
+            burst=limit.burst,
+            concurrency=limit.concurrency,
+        )
         for limit in profile.limits
         if limit.applies(request.method, path)
     ]
+
+
+def counted(limits: Sequence[Limit]) -> tuple[str, ...]:
+    """Scopes that bound how many calls are under way at once."""
+    return tuple(limit.scope for limit in limits if limit.concurrency)
+
+
+def _is_too_fast(reply: Reply, verdict: Verdict) -> bool:
+    """Whether it was the pace that was refused, and not a call on an object that is in use."""
+    too_many = isinstance(reply, Answer) and reply.status == HTTPStatus.TOO_MANY_REQUESTS
+    return too_many and verdict.kind is Kind.TRANSIENT and not verdict.one_object
+
+
+def _narrowest(profile: Profile, request: FrozenRequest) -> str:
+    """The scope that a refusal is held against: profiles list the account's first."""
+    limits = limits_of(profile, request)
+    return limits[-1].scope if limits else ""
 
 
 def _pause(profile: Profile) -> tuple[str, int] | None:

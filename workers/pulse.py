@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Final
 
 import structlog
 
@@ -17,11 +16,9 @@ from orchestrator.errors import DurazzoError
 from orchestrator.journal.port import GRACE, Journal
 from workers import rewound
 from workers.outage import Outage
+from workers.timekeeper import TICK_EVERY
 
 log = structlog.get_logger()
-
-#: Between ticks, and between tries to lead. Seconds.
-TICK_EVERY: Final = 0.5
 
 
 class Pulse:
@@ -33,12 +30,15 @@ class Pulse:
         clock: Clock,
         ttl_ms: int,
         tick: Callable[[], bool],
+        every: Callable[[], float] = lambda: TICK_EVERY,
     ) -> None:
+        """``every``: seconds from one tick to the next."""
         self._worker = worker
         self._journal = journal
         self._clock = clock
         self._ttl = ttl_ms
         self._tick = tick
+        self._every = every
         self._beat_at = clock.monotonic_ms() - ttl_ms
         # What this worker remembers is heard in time when Redis is back, whatever it lost.
         self._beat_every = min(ttl_ms // 3, GRACE // 2)
@@ -76,7 +76,7 @@ class Pulse:
             self._beat()
 
     def _run(self) -> None:
-        while not self._stop.wait(self._outage.pause or TICK_EVERY):
+        while not self._stop.wait(self._outage.pause or self._every()):
             self._guarded(self._once)
 
     def _once(self) -> None:

@@ -29,6 +29,10 @@ class StripeSettings:
     redirect_methods: bool = False
     #: Requests per second for each endpoint, beyond which come 429s. Stripe's own is 25.
     rate: float | None = None
+    #: The same for all of the account's together. Stripe's own is 25 for a test account.
+    account_rate: float | None = None
+    #: Counted by the second instead of with a burst, which Stripe's own limits allow.
+    strict: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,17 +1,18 @@
 #!lua
 -- begin(run, log, data, due, clock, stops, waiters, server, limit …)
 --      (id, step, visit, fence, lease_ms, check_ms, frozen, provider, keyless, known, told, grace_ms,
---       interval_us, burst, …)
+--       interval_us, burst, concurrency, …)
 -- stops, waiters: as in keys.py, of the provider.
 -- keyless '1': nothing but the journal keeps the call from being made twice. known, told: as in
 -- lib.lua, known '' where nothing is watched.
--- limit …: one hash per scope, with an (interval_us, burst) pair each, in order.
+-- limit …: one hash per scope, with an (interval_us, burst, concurrency) triple each, in order.
 -- frozen: the sealed request of the visit's first attempt, '' when it is already there.
 -- Atomic: fence and lease checked, a token of every scope taken (or reserved) or of none, the request
 -- frozen, the attempt counted: after this the provider may be called once.
 -- A call that may have been made in what the server has lost is not: its visit is parked, in doubt
 -- (3: rewound), to be looked up.
--- Returns {verdict, now, attempt, first, until [, missing, known, life]}.
+-- A call whose turn is at hand has begun as well: its lease counts from when it is to be made.
+-- Returns {verdict, now, attempt, first, until [, missing, known, life [, when to call]]}.
 local run, log, data, due = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local id, step, number, fence = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local us, now = clock(KEYS[5])
@@ -21,11 +22,16 @@ if not visit or visit.n ~= number or visit.f ~= fence or visit.p ~= 'held'
    or visit.u <= now then
   return {'lost', now, 0, 0, 0}
 end
-local head = redis.call('HMGET', run, 'ending', 'paused', 'deadline', 'accepted')
+local head = redis.call('HMGET', run, 'ending', 'paused', 'deadline', 'accepted', 'batch')
 local late = head[3] and tonumber(head[3]) <= now
 if head[1] or head[2] == '1' or late then return {'halted', now, 0, 0, 0} end
 
-if redis.call('HEXISTS', KEYS[6], ARGV[8]) == 1 then
+-- A run's batch is stopped as a provider is; its waiters stand beside theirs.
+local waiters = redis.call('HEXISTS', KEYS[6], ARGV[8]) == 1 and KEYS[7]
+if not waiters and head[5] and redis.call('HEXISTS', KEYS[6], 'batch:' .. head[5]) == 1 then
+  waiters = string.sub(KEYS[6], 1, -6) .. 'waiters:batch:' .. head[5]
+end
+if waiters then
   -- go_on wakes it. Nobody is sent again and again meanwhile: it looks by itself only about once
   -- an hour (spread over ten minutes), for a waiter that got lost.
   visit.p, visit.u = 'waiting', now + 3600000 + us % 600000
@@ -34,7 +40,7 @@ if redis.call('HEXISTS', KEYS[6], ARGV[8]) == 1 then
   redis.call('RPUSH', log, '{"e":"limited","t":' .. int(now) .. ',"s":' .. quoted(step)
     .. ',"n":' .. int(number) .. ',"u":' .. int(visit.u) .. ',"st":1}')
   redis.call('ZADD', due, 'LT', visit.u, id)
-  redis.call('ZADD', KEYS[7], visit.u, id .. ' ' .. int(number) .. ' ' .. step)
+  redis.call('ZADD', waiters, visit.u, id .. ' ' .. int(number) .. ' ' .. step)
   return {'stopped', now, 0, 0, visit.u}
 end
 
@@ -77,28 +83,29 @@ if ARGV[9] == '1' then
   end
 end
 
-local turn, reserved = turn_of(visit, us, now, 9, 13)
-if turn > now then
+local me, lease = id .. '/' .. step .. '/' .. int(number), tonumber(ARGV[5])
+local preferred = visit.pf
+local turn, wait, placed = turn_of(visit, us, now, 9, 13, head[5], me, lease)
+if not turn then
   -- Its place in the line is taken now, so that it comes back once, not again and again.
-  if reserved then visit.v = turn end
-  visit.p, visit.u = 'waiting', turn
+  visit.p, visit.u = 'waiting', wait
   put_visit(run, step, visit)
   redis.call('HINCRBY', run, 'seq', 1)
   redis.call('RPUSH', log, '{"e":"limited","t":' .. int(now) .. ',"s":' .. quoted(step)
     .. ',"n":' .. int(number) .. ',"u":' .. int(visit.u)
-    .. (visit.v and ',"v":' .. int(visit.v) or '') .. '}')
+    .. (placed and ',"v":' .. int(visit.v) or '')
+    .. (visit.pf ~= preferred and ',"pf":1' or '') .. '}')
   redis.call('ZADD', due, 'LT', visit.u, id)
   return {'limited', now, 0, 0, visit.u, missing, known, life}
 end
 
-visit.v = nil
 -- From here on it is this very call that may have been carried out.
 if visit.d == 3 then visit.d = 1 end
-visit.p, visit.a, visit.u = 'calling', (visit.a or 0) + 1, now + tonumber(ARGV[5])
+visit.p, visit.a, visit.u = 'calling', (visit.a or 0) + 1, turn + lease
 visit.b = visit.b or now
 put_visit(run, step, visit)
 if ARGV[7] ~= '' then redis.call('HSET', data, 'q:' .. step, ARGV[7]) end
 redis.call('RPUSH', log, '{"e":"begun","t":' .. int(now) .. ',"s":' .. quoted(step)
   .. ',"n":' .. int(number) .. ',"a":' .. int(visit.a) .. ',"u":' .. int(visit.u) .. '}')
 if ARGV[10] ~= '' then known = redis.call('HINCRBY', KEYS[8], 'begun', 1) end
-return {'begun', now, visit.a, visit.b, visit.u, missing, known, life}
+return {'begun', now, visit.a, visit.b, visit.u, missing, known, life, turn}

@@ -16,7 +16,7 @@ from ops import lab
 from ops.lab import wait_for
 from ops.sandbox.server import BackgroundSandbox
 from ops.sandbox.settings import Settings as SandboxSettings
-from ops.sandbox.settings import WorldName
+from ops.sandbox.settings import StripeSettings, WorldName
 from orchestrator.expressions.nodes import Json
 from orchestrator.formats.load import specs_folder
 from orchestrator.journal.seal import new_key
@@ -119,8 +119,15 @@ class House:
 
 
 @contextmanager
-def house(folder: Path, *, world: WorldName = "real", **settings: str) -> Iterator[House]:
-    with lab.valkey(folder) as url, BackgroundSandbox(SandboxSettings(world=world)) as sandbox:
+def house(
+    folder: Path,
+    *,
+    world: WorldName = "real",
+    stripe: StripeSettings = StripeSettings(),  # noqa: B008  frozen
+    **settings: str,
+) -> Iterator[House]:
+    books = SandboxSettings(world=world, stripe=stripe)
+    with lab.valkey(folder) as url, BackgroundSandbox(books) as sandbox:
         environ = {
             **lab.base_environ(),
             **sandbox.env,

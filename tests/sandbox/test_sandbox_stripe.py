@@ -434,6 +434,32 @@ def test_beyond_the_rate_comes_429_and_the_key_stays_free(
         assert "Idempotent-Replayed" not in late.headers
 
 
+def test_an_accounts_rate_counts_all_endpoints_and_says_which_rate_it_was(
+    clock: ManualClock, stripe_of: Callable[[BackgroundSandbox], httpx.Client]
+) -> None:
+    settings = Settings(stripe=StripeSettings(rate=2, account_rate=3))
+    with BackgroundSandbox(settings, clock=clock) as sandbox, stripe_of(sandbox) as client:
+        calls = [
+            client.get(path)
+            for path in (INTENTS, INTENTS, "/v1/customers", "/v1/customers", INTENTS)
+        ]
+        assert [call.status_code for call in calls] == [200, 200, 200, 429, 429]
+        reasons = [call.headers.get("Stripe-Rate-Limited-Reason") for call in calls]
+        assert reasons[3:] == ["global-rate", "endpoint-rate"]
+
+
+def test_a_strict_rate_has_no_second_with_more_wherever_it_begins(
+    clock: ManualClock, stripe_of: Callable[[BackgroundSandbox], httpx.Client]
+) -> None:
+    settings = Settings(stripe=StripeSettings(rate=2, strict=True))
+    with BackgroundSandbox(settings, clock=clock) as sandbox, stripe_of(sandbox) as client:
+        found = []
+        for at in (0.0, 0.9, 0.95, 1.0, 1.5, 1.9):
+            clock.now = NOON + at
+            found.append(client.get(INTENTS).status_code)
+        assert found == [200, 200, 429, 200, 429, 200]
+
+
 def test_customers_are_listed_newest_first_by_email_and_time(
     stripe: httpx.Client, clock: ManualClock
 ) -> None:

@@ -73,7 +73,8 @@ class Stripe:
             documented=documented,
         )
         self._keys = Keys()
-        self._rate = RateLimit(settings.rate)
+        self._rate = RateLimit(settings.rate, strict=settings.strict)
+        self._account_rate = RateLimit(settings.account_rate, strict=settings.strict)
         self._locked: set[str] = set()
         self._runs = _runs(self._customers, self._payments)
         self._paths = Paths(*self._runs)
@@ -107,7 +108,9 @@ class Stripe:
         self._check_credentials(call)
         operation = self._operation(call)
         if not self._rate.admits(operation.endpoint, call.at):
-            raise errors.too_fast()
+            raise errors.too_fast("endpoint-rate")
+        if not self._account_rate.admits("", call.at):
+            raise errors.too_fast("global-rate")
         params = _params(call)
         if attempt.key is None:
             return await self._carry_out(operation, params, attempt)

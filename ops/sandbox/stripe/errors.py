@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Final
 
@@ -10,6 +11,7 @@ from ops.sandbox.exchange import Answer, RefusedError
 from ops.sandbox.unplayed import NotPlayedError
 
 INVALID: Final = "invalid_request_error"
+_LIMITED: Final = "Stripe-Rate-Limited-Reason"
 _NONE: Final[Mapping[str, str]] = {}
 
 
@@ -88,8 +90,10 @@ def unrecognized(method: str, path: str) -> RefusedError:
     )
 
 
-def too_fast() -> RefusedError:
-    return RefusedError(failure(429))
+def too_fast(reason: str) -> RefusedError:
+    """`reason`: as Stripe names it, `endpoint-rate` or `global-rate`."""
+    answer = failure(429)
+    return RefusedError(replace(answer, headers={_LIMITED: reason}))
 
 
 def locked() -> RefusedError:
@@ -143,7 +147,7 @@ def failure(status: int) -> Answer:
             "Request rate limit exceeded. Learn more about rate limits here "
             "https://stripe.com/docs/rate-limits.",
             code="rate_limit",
-            headers={"Stripe-Rate-Limited-Reason": "endpoint-rate"},
+            headers={_LIMITED: "endpoint-rate"},
         )
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return problem(
