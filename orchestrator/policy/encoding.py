@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator
-from typing import TypeAlias
+from typing import Final, TypeAlias
 from urllib.parse import quote, quote_plus
 
 from orchestrator.errors import DurazzoError
@@ -16,6 +17,8 @@ from orchestrator.expressions.nodes import Json
 from orchestrator.policy.profiles import FormStyle
 
 Scalar: TypeAlias = "None | bool | int | float | str"
+
+_UNPRINTABLE: Final = re.compile(r"[^\t -~\xa0-\xff]")
 
 
 class NotEncodable(DurazzoError):
@@ -72,7 +75,7 @@ def path_value(value: Json) -> str:
 
 def header_value(value: str) -> str:
     """RFC 9110, 5.5: no control characters, so no value can begin another header."""
-    if any(not _printable(character) for character in value):
+    if _UNPRINTABLE.search(value) is not None:
         raise NotEncodable("a header takes no control character, and nothing beyond Latin-1")
     return value
 
@@ -82,10 +85,6 @@ def utf8(value: str) -> bytes:
         return value.encode()
     except UnicodeEncodeError:
         raise NotEncodable("the text is not valid Unicode") from None
-
-
-def _printable(character: str) -> bool:
-    return character == "\t" or " " <= character <= "~" or "\xa0" <= character <= "\xff"
 
 
 def _number(value: float) -> str:

@@ -7,9 +7,10 @@ the caller's.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Literal, TypeAlias
+from typing import ClassVar, Literal, TypeAlias, assert_never
 
 import jsonschema_rs
 
@@ -43,18 +44,20 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bearer:
+    #: Name of the request header that carries the secret.
+    header: ClassVar[str] = "Authorization"
     secret: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Basic:
+    header: ClassVar[str] = "Authorization"
     user_secret: str
     password_secret: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiKey:
-    #: Name of the request header that carries the secret.
     header: str
     secret: str
 
@@ -110,6 +113,8 @@ class Rule:
     lasting: bool = False
     #: Lower bound of the wait before another send.
     wait_ms: int = 0
+    #: A 429 about one object, e.g. a locked one: the account may be called as fast as before.
+    one_object: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +160,10 @@ class Limit:
     method: str = ""
     #: ``*`` stands for one segment.
     path: str = ""
+    #: Calls under way at once, 0 for any number.
+    concurrency: int = 0
+    #: Instead of ``per_second`` as long as live keys are refused; 0 for the same.
+    test_per_second: float = 0
 
     def applies(self, method: str, path: str) -> bool:
         if self.method and self.method != method.upper():
@@ -223,6 +232,9 @@ class Effect:
     #: Pointer to the provider's id of it.
     id: str
     when: BodyTest | None = None
+    #: Pointers to how much, in minor units, and to the currency; "" for neither.
+    amount: str = ""
+    currency: str = ""
     #: Money moves by it, or can: done twice, somebody may pay twice.
     money: bool = False
 
@@ -254,6 +266,26 @@ class Profile:
     effects: tuple[Effect, ...]
     #: Secrets that begin so move real money: refused unless allowed.
     live_key_prefixes: tuple[str, ...]
+    #: Label → limits, of accounts whose rates were set.
+    account_limits: tuple[tuple[str, tuple[Limit, ...]], ...] = ()
+
+    def of_account(self, label: str) -> Profile:
+        """The same provider, called by another account: its secrets and limits are its own.
+
+        Nothing falls back: a secret that is not there under the account's name is missing.
+        """
+        limits = dict(self.account_limits).get(label, self.limits)
+        return replace(
+            self,
+            credential=self.credential and _labelled(self.credential, label),
+            limits=tuple(replace(limit, name=f"{limit.name}@{label}") for limit in limits),
+        )
+
+    def authorizes(self, headers: Iterable[str]) -> bool:
+        """Whether a call gets its credential, whose document sets headers of these names."""
+        if self.credential is None:
+            return False
+        return self.credential.header.lower() not in {name.lower() for name in headers}
 
     def keys(self, method: str) -> bool:
         """Whether a call of that method carries an idempotency key."""
@@ -273,6 +305,19 @@ class Profile:
             if look_up.method == method.upper() and captures(look_up.path, path) is not None:
                 return look_up
         return None
+
+
+def _labelled(credential: Credential, label: str) -> Credential:
+    end = f"__{label.upper().replace('-', '_')}"
+    match credential:
+        case Bearer(secret=secret):
+            return Bearer(secret=secret + end)
+        case ApiKey(header=header, secret=secret):
+            return ApiKey(header=header, secret=secret + end)
+        case Basic(user_secret=user, password_secret=password):
+            return Basic(user_secret=user + end, password_secret=password + end)
+        case _:
+            assert_never(credential)
 
 
 def captures(pattern: str, path: str) -> tuple[str, ...] | None:
@@ -370,6 +415,7 @@ def _rule(table: Table) -> Rule:
         stop=table.has("stop") and table.flag("stop"),
         lasting=table.has("lasting") and table.flag("lasting"),
         wait_ms=table.integer("wait_ms", 0),
+        one_object=table.has("one_object") and table.flag("one_object"),
     )
 
 
@@ -414,6 +460,8 @@ def _limit(table: Table) -> Limit:
         burst=table.integer("burst"),
         method=table.text("method", ""),
         path=table.text("path", ""),
+        concurrency=table.integer("concurrency", 0),
+        test_per_second=table.number("test_per_second") if table.has("test_per_second") else 0,
     )
 
 
@@ -448,6 +496,8 @@ def _effect(table: Table) -> Effect:
         what=table.text("what"),
         id=table.text("id"),
         when=_body_test(table.table("when")) if table.has("when") else None,
+        amount=table.text("amount", ""),
+        currency=table.text("currency", ""),
         money=table.has("money") and table.flag("money"),
     )
 

@@ -19,6 +19,7 @@ from orchestrator.policy.look_up import (
     question,
     subject,
 )
+from orchestrator.policy.outcomes import effect
 from orchestrator.policy.profiles import LookUp
 from orchestrator.wiring import load_profiles
 
@@ -238,3 +239,22 @@ def test_looks_come_ever_more_seldom_and_end() -> None:
     assert waits[-2] == LOOK_CAP
     assert next_look_ms(0, 0.0, settle_ms=60_000) == 70_000
     assert next_look_ms(0, 0.99, settle_ms=60_000) < 1.25 * 70_000
+
+
+@pytest.mark.parametrize(
+    ("status", "received", "told"),
+    [("succeeded", 1999, "charged pi_1 1999 usd"), ("requires_action", 0, "")],
+)
+def test_a_payment_that_is_found_is_told_with_its_amount(
+    status: str, received: int, told: str
+) -> None:
+    body = intent(status, amount_received=received)
+    paid = sent("/v1/payment_intents", {"amount": "2000", "metadata": {"order": "1042"}})
+    listing: Json = {"data": [body]}
+    for asked, look_up, found in ((paid, CREATE, listing), (sent(subject="pi_1"), CONFIRM, body)):
+        path = "/v1/payment_intents" if look_up is CREATE else "/v1/payment_intents/pi_1/confirm"
+        [candidate] = candidates(look_up, asked, found, NOW)
+        lost = answer(look_up, candidate)
+        assert lost is not None
+        stripe = load_profiles()["stripe"]
+        assert effect(stripe, method="POST", path=path, result=lost) == told

@@ -10,7 +10,8 @@ from structlog.testing import capture_logs
 from orchestrator.journal.port import GRACE, Journal
 from orchestrator.journal.witness import Seen, Witness
 from tests.fakes.clock import ManualClock
-from workers.pulse import TICK_EVERY, Pulse
+from workers.pulse import Pulse
+from workers.timekeeper import TICK_EVERY
 
 
 class Heart:

@@ -12,6 +12,7 @@ from orchestrator.plan.model import Plan
 from orchestrator.service import Core, resolve
 from orchestrator.wiring import load_profiles
 from tests.fakes import plans
+from tests.fakes.batching import no_batches
 from tests.fakes.provider import Weather
 from tests.fakes.world import World
 from workers.attempt import LEASE_MARGIN
@@ -153,6 +154,7 @@ def test_what_surely_did_nothing_is_not_sent_again_after_its_time(world: World) 
         plans=worker.driver._plans,
         driver=worker.driver,
         profiles=load_profiles(),
+        **no_batches(worker.driver._plans),
         clock=world.clock,
         entropy=world.entropy,
     )
