@@ -18,8 +18,8 @@ DEFAULT_LANE = "default"
 NAMES = frozenset({
     "DURAZZO_ALLOW_EVICTION", "DURAZZO_ALLOW_LIVE", "DURAZZO_BARRIER", "DURAZZO_HEARTBEAT",
     "DURAZZO_HOME", "DURAZZO_KEYS", "DURAZZO_KEY_LIFE", "DURAZZO_LIMITS", "DURAZZO_REDIS_URL",
-    "DURAZZO_SEAL", "DURAZZO_SECRETS_DIR", "DURAZZO_SERVERS", "DURAZZO_SOURCE_HOSTS",
-    "DURAZZO_DEBUG",
+    "DURAZZO_RETENTION", "DURAZZO_SEAL", "DURAZZO_SECRETS_DIR", "DURAZZO_SERVERS",
+    "DURAZZO_SOURCE_HOSTS", "DURAZZO_DEBUG",
     "DURAZZO_CHAOS_BREAK", "DURAZZO_PUBLISHED_OPENAPI", "DURAZZO_REWRITE_GOLDEN",
 })  # fmt: skip
 #: Calls per second. A rate of nearly none would hold every call back for ever, in Redis, also
@@ -41,6 +41,7 @@ _SHORTEST_S = 0.5
 _LONGEST_S = 3_600
 _DAY_MS = 24 * 3_600_000
 _KEY_LIFE_DAYS = 400
+_RETENTION_DAYS = 30
 _LAST_PORT = 65_535
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _SOURCE_HOST = re.compile(
@@ -90,6 +91,9 @@ class Settings:
     #: DURAZZO_KEY_LIFE: how long a run key stands for its run after its last use, also when the
     #: run has been removed. Days.
     key_life_ms: int = _KEY_LIFE_DAYS * _DAY_MS
+    #: DURAZZO_RETENTION: how long a run is kept from its end on; days, or "off" for good. One that
+    #: came to no good end and did something all the same is kept three times as long.
+    retention_ms: int | None = _RETENTION_DAYS * _DAY_MS
     #: Everything else a worker may need: credentials by name.
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
 
@@ -112,6 +116,7 @@ def from_environ(environ: Mapping[str, str] | None = None) -> Settings:
         home=_home(env),
         heartbeat_ms=_seconds("DURAZZO_HEARTBEAT", env.get("DURAZZO_HEARTBEAT", ""), 6_000),
         key_life_ms=_days("DURAZZO_KEY_LIFE", env.get("DURAZZO_KEY_LIFE", ""), _KEY_LIFE_DAYS),
+        retention_ms=_retention(env.get("DURAZZO_RETENTION", "")),
         environ=dict(env),
     )
 
@@ -249,11 +254,19 @@ def _seconds(name: str, text: str, default_ms: int) -> int:
     return round(value * 1000)
 
 
-def _days(name: str, text: str, default: int) -> int:
+def _retention(text: str) -> int | None:
+    if text == "off":
+        return None
+    return _days("DURAZZO_RETENTION", text, _RETENTION_DAYS, least=1, other=', or "off"')
+
+
+def _days(
+    name: str, text: str, default: int, *, least: int = _SHORTEST_DAYS, other: str = ""
+) -> int:
     """In ms."""
     days = text or str(default)
-    if not _DAYS.fullmatch(days) or not _SHORTEST_DAYS <= int(days) <= _LONGEST_DAYS:
+    if not _DAYS.fullmatch(days) or not least <= int(days) <= _LONGEST_DAYS:
         raise SettingsRefused(
-            f"{name} must be a whole number of days from {_SHORTEST_DAYS} to {_LONGEST_DAYS}"
+            f"{name} must be a whole number of days from {least} to {_LONGEST_DAYS}{other}"
         )
     return int(days) * _DAY_MS
