@@ -5,12 +5,48 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-from typing import Final
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
 
-from ops.bench import backlog, durability, spine, timers
+from ops.bench import backlog, batch, durability, overtake, speed, spine, timers
+from ops.bench.rivals import contest
 from ops.bench.stage import BenchBroken
 
 _INTERRUPTED: Final = 130
+#: Name → its module, and its options: what they are by default, and what they mean.
+_BENCHES: Final[dict[str, tuple[Any, dict[str, tuple[int, str]]]]] = {
+    "spine": (spine, {
+        "runs": (spine.RUNS, "runs a team and round"),
+        "rounds": (spine.ROUNDS, "rounds of each team"),
+    }),
+    "speed": (speed, {
+        "runs": (speed.RUNS, "runs a team and round"),
+        "rounds": (speed.ROUNDS, "rounds of each team"),
+        "slow_runs": (speed.SLOW_RUNS, "where the provider is slow"),
+        "slow_rounds": (speed.SLOW_ROUNDS, "where it is slow"),
+    }),
+    "durability": (durability, {
+        "runs": (durability.RUNS, "runs in a round"),
+        "rounds": (durability.ROUNDS, "rounds of each"),
+    }),
+    "timers": (timers, {"runs": (timers.RUNS, "runs that wait")}),
+    "batch": (batch, {
+        "rows": (batch.ROWS, "of the batch"),
+        "workers": (batch.WORKERS, "of two processes"),
+        "window": (batch.WINDOW, "runs at one time"),
+    }),
+    "overtake": (overtake, {
+        "runs": (overtake.RUNS, "confirmations"),
+        "workers": (overtake.WORKERS, "of two processes"),
+        "window": (overtake.WINDOW, "of the batch"),
+        "latency": (overtake.LATENCY_MS, "of each call, ms"),
+    }),
+    "backlog": (backlog, {
+        "runs": (backlog.RUNS, "runs in the lane"),
+        "seconds": (backlog.SECONDS, "how long each part lasts"),
+    }),
+}  # fmt: skip
 
 
 def main() -> int:
@@ -35,24 +71,22 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m ops.bench", description="Benchmarks.")
     benches = parser.add_subparsers(dest="bench", title="benchmarks", metavar="NAME")
-    one = benches.add_parser("spine", help=spine.SUMMARY, description=spine.SUMMARY)
-    one.add_argument("--runs", type=_positive, default=spine.RUNS, help="runs a team and round")
-    one.add_argument("--rounds", type=_positive, default=spine.ROUNDS, help="rounds of each team")
-    one.set_defaults(main=lambda given: spine.main(runs=given.runs, rounds=given.rounds))
-    one = benches.add_parser("durability", help=durability.SUMMARY, description=durability.SUMMARY)
-    one.add_argument("--runs", type=_positive, default=durability.RUNS, help="runs in a round")
-    one.add_argument("--rounds", type=_positive, default=durability.ROUNDS, help="rounds of each")
-    one.set_defaults(main=lambda given: durability.main(runs=given.runs, rounds=given.rounds))
-    one = benches.add_parser("timers", help=timers.SUMMARY, description=timers.SUMMARY)
-    one.add_argument("--runs", type=_positive, default=timers.RUNS, help="runs that wait")
-    one.set_defaults(main=lambda given: timers.main(runs=given.runs))
-    one = benches.add_parser("backlog", help=backlog.SUMMARY, description=backlog.SUMMARY)
-    one.add_argument("--runs", type=_positive, default=backlog.RUNS, help="runs in the lane")
-    one.add_argument(
-        "--seconds", type=_positive, default=backlog.SECONDS, help="how long each part lasts"
-    )
-    one.set_defaults(main=lambda given: backlog.main(runs=given.runs, seconds=given.seconds))
+    for name, (bench, numbers) in _BENCHES.items():
+        one = benches.add_parser(name, help=bench.SUMMARY, description=bench.SUMMARY)
+        for option, (default, text) in numbers.items():
+            flag = f"--{option.replace('_', '-')}"
+            one.add_argument(flag, type=_positive, default=default, help=text)
+        one.set_defaults(main=partial(_run, bench.main, tuple(numbers)))
+        if bench is batch:
+            one.add_argument("--no-kill", dest="kill", action="store_false", help="kill nothing")
+            one.set_defaults(main=partial(_run, bench.main, (*numbers, "kill")))
+    one = benches.add_parser("rivals", help=contest.SUMMARY, description=contest.SUMMARY)
+    contest.arguments(one, _positive)
     return parser
+
+
+def _run(main: Callable[..., None], names: tuple[str, ...], given: argparse.Namespace) -> None:
+    main(**{name: getattr(given, name) for name in names})
 
 
 def _positive(text: str) -> int:

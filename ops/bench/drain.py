@@ -20,8 +20,8 @@ _LOOK: Final = 0.02
 _PATIENCE: Final = 120.0
 #: EVAL, so that the bench's own looks are told apart from what workers say.
 _LEFT: Final = (
-    "return {redis.call('LLEN', KEYS[1]) + redis.call('LLEN', KEYS[2]),"
-    " redis.call('HLEN', 'unacked')}"
+    "local n = 0 for _, key in ipairs(KEYS) do n = n + redis.call('LLEN', key) end"
+    " return {n, redis.call('HLEN', 'unacked')}"
 )
 
 
@@ -73,7 +73,7 @@ def _clocked(redis: Any, lane: str, runs: int) -> float:
     began, latest = 0.0, now() + _PATIENCE
     ended = 0.0
     while now() < latest:
-        waiting, unacked = redis.eval(_LEFT, 2, *lists(lane))
+        waiting, unacked = redis.eval(_LEFT, 4, *lists(lane))
         if not began and waiting < runs:
             began = now()
         if waiting or unacked:
@@ -99,7 +99,7 @@ class Idle:
 def idle(stage: Stage, seconds: float = 2.0) -> Idle:
     before, began = Traffic.read(stage.redis), now()
     while now() < began + seconds:
-        stage.redis.eval(_LEFT, 2, *lists("idle"))
+        stage.redis.eval(_LEFT, 4, *lists("idle"))
         time.sleep(_LOOK)
     after, spent = Traffic.read(stage.redis), now() - began
     return Idle(

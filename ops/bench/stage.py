@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import httpx
 
@@ -35,6 +35,8 @@ DOCUMENT: Final = specs_folder() / "published" / "geo-stripe-payment-twilio-sms-
 CONCURRENCY: Final = 2
 #: Calls a second: nobody waits for the rate limiter here.
 _UNLIMITED: Final = 100_000
+#: For fifty processes on a machine that is busy.
+_START_S: Final = 120.0
 
 
 class BenchBroken(Exception):
@@ -81,21 +83,51 @@ def inputs_of(order: Order) -> dict[str, Json]:
     }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    kind: Literal["prefork", "threads"] = "prefork"
+    #: Steps at one time.
+    concurrency: int = CONCURRENCY
+
+
+class Consumer(Protocol):
+    """A worker, or several that work as one."""
+
+    def consume(self, lane: str) -> None: ...
+
+    def leave(self, lane: str) -> None: ...
+
+    def cpu(self) -> dict[str, float]: ...
+
+    @property
+    def log(self) -> Path: ...
+
+
 class Worker:
     """A team's Celery worker. It consumes a lane when it is told to."""
 
-    def __init__(self, team: Team, control: Any, environ: Mapping[str, str], folder: Path) -> None:
-        self.log = folder / f"{team.name}.log"
+    def __init__(
+        self,
+        team: Team,
+        control: Any,
+        environ: Mapping[str, str],
+        folder: Path,
+        *,
+        pool: Pool = Pool(),
+        name: str = "",
+    ) -> None:
+        name = name or team.name
+        self.log = folder / f"{name}.log"
         self._control = control
-        self._name = f"{team.name}@{socket.gethostname()}"
+        self._name = f"{name}@{socket.gethostname()}"
         self.process = lab.celery(
-            team.app, "worker", "--pool", "prefork", "-c", str(CONCURRENCY), "-l", "INFO", "-E",
-            "--without-gossip", "--without-mingle", "-n", f"{team.name}@%h",
-            "-Q", f"idle-{team.name}", environ=environ, log=self.log,
+            team.app, "worker", "--pool", pool.kind, "-c", str(pool.concurrency), "-l", "INFO",
+            "-E", "--without-gossip", "--without-mingle", "-n", f"{name}@%h",
+            "-Q", f"idle-{name}", environ=environ, log=self.log,
         )  # fmt: skip
 
     def wait_ready(self) -> None:
-        lab.wait_for(self._answers, f"the worker {self._name}, see {self.log}")
+        lab.wait_for(self._answers, f"the worker {self._name}, see {self.log}", seconds=_START_S)
 
     def consume(self, lane: str) -> None:
         self._control.add_consumer(lane, destination=[self._name], reply=True, timeout=5)
@@ -127,7 +159,7 @@ class Stage:
     sandbox_pid: int
     durazzo: Durazzo
     handwritten: HandWritten
-    workers: Mapping[str, Worker]
+    workers: Mapping[str, Consumer]
     _numbers: Iterator[int] = field(default_factory=count)
 
     def orders(self, number: int) -> list[Order]:
@@ -193,7 +225,7 @@ def stage(*, appendfsync: str = "everysec", **variables: str) -> Iterator[Stage]
         wiring = wire(settings)
         durazzo = Durazzo(wiring=wiring, plan=_plan())
         by_hand = HandWritten(celery=handwritten.create(settings))
-        workers = {}
+        workers: dict[str, Worker] = {}
         for team in (durazzo, by_hand):
             worker = Worker(team, wiring.app.control, environ, folder)
             stack.callback(worker.kill)

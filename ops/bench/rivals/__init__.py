@@ -1,0 +1,1 @@
+"""Durazzo beside what people would otherwise use: each in an environment of its own."""
