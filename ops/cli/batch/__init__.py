@@ -1,0 +1,1 @@
+"""``durazzo batch``: one workflow for every row of a file."""
