@@ -7,12 +7,14 @@ callback use the whole.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Container
+from collections.abc import Callable, Container
 from typing import Final, Protocol
 
 from orchestrator.canvas.messages import TaskId
 from orchestrator.engine.advance import Decision, advance
+from orchestrator.engine.effects import Totals
 from orchestrator.engine.state import Phase, State
+from orchestrator.journal.batches import Record
 from orchestrator.journal.port import Committed, Journal
 from orchestrator.plan import codec
 from orchestrator.plan.graph import Graph
@@ -48,10 +50,18 @@ class Plans:
 
 
 class Driver:
-    def __init__(self, journal: Journal, plans: Plans, sender: Sender) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        plans: Plans,
+        sender: Sender,
+        fill: Callable[[str], object] = lambda _batch: None,
+    ) -> None:
+        """``fill``: admits a batch's next rows; where nobody does it here, the timekeeper does."""
         self._journal = journal
         self._plans = plans
         self._sender = sender
+        self._fill = fill
 
     def carry_on(self, run: str) -> State | None:
         """Decide whatever the run's state calls for, and do what follows from it.
@@ -106,4 +116,26 @@ class Driver:
         if not state.end or not state.outbox:
             return
         self._sender.announce(run, state)
-        self._journal.settle(run)
+        record = _record(run, state) if state.batch else None
+        if self._journal.settle(run, state.batch, record):
+            self._fill(state.batch)
+
+
+def _record(run: str, state: State) -> Record:
+    """What stays of a run in its batch."""
+    totals = Totals.of(state.effects)
+    sums = {
+        f"{what}:{currency}": amount
+        for what, found in totals.amounts.items()
+        for currency, amount in found.items()
+    }
+    texts = (f"{step} {visit.effects}" for step, visit in state.visits.items() if visit.effects)
+    return Record(
+        end=state.end,
+        code=state.code,
+        run=run,
+        step=state.failed_step,
+        at=state.ended,
+        effects="\n".join(texts),
+        sums=sums | dict(totals.counts),
+    )

@@ -3,11 +3,16 @@
     DurazzoError
     ├── DocumentRefused      a document has errors; carries all its diagnostics    exit 3
     ├── InputsRefused        inputs do not fit the workflow                        exit 3
+    ├── RowsRefused          rows of a batch cannot be taken; carries the first faults exit 3
     ├── RunKeyConflict       a run key used before for another plan or inputs      exit 3
     ├── RunRemoved           a run key used before for a run that is removed       exit 3
     ├── UnknownRun           no run of that id                                     exit 2
     ├── NotInDoubt           a step to be resolved about which there is no doubt   exit 2
     ├── RetryRefused         a run that cannot be retried, or not without force    exit 2
+    ├── ForgetRefused        a run whose values cannot be erased yet               exit 2
+    ├── BatchConflict        a batch's id used before for other rows               exit 3
+    ├── UnknownBatch         no batch of that id                                   exit 2
+    ├── UploadGone           rows that were stored too long ago to be opened       exit 2
     ├── RunEnded             a run that ended before it could be cancelled or held exit 2
     ├── UnknownProvider      no provider of that name                              exit 2
     ├── SettingsRefused      a setting cannot be used                              exit 2
@@ -90,6 +95,18 @@ class InputsRefused(DurazzoError):
         super().__init__("; ".join(self.problems))
 
 
+class RowsRefused(DurazzoError):
+    code = "rows-refused"
+    exit_code = 3
+
+    def __init__(self, faults: Sequence[Diagnostic], *, found: int) -> None:
+        #: The first of them, in the order of the file.
+        self.faults = tuple(faults)
+        #: How many there are in all.
+        self.found = found
+        super().__init__(self.faults[0].message if found == 1 else f"{found} faults in the rows")
+
+
 class RunKeyConflict(DurazzoError):
     code = "run-key-conflict"
     exit_code = 3
@@ -112,6 +129,26 @@ class NotInDoubt(DurazzoError):
 
 class RetryRefused(DurazzoError):
     code = "retry-refused"
+    exit_code = 2
+
+
+class ForgetRefused(DurazzoError):
+    code = "forget-refused"
+    exit_code = 2
+
+
+class BatchConflict(DurazzoError):
+    code = "batch-conflict"
+    exit_code = 3
+
+
+class UnknownBatch(DurazzoError):
+    code = "unknown-batch"
+    exit_code = 2
+
+
+class UploadGone(DurazzoError):
+    code = "upload-gone"
     exit_code = 2
 
 

@@ -14,18 +14,23 @@ from celery import Celery
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from orchestrator.admission import Admission
 from orchestrator.canvas.app import make_app
 from orchestrator.canvas.canvas import Canvas
 from orchestrator.clock import SystemClock, SystemEntropy
 from orchestrator.driver import Driver, Plans
 from orchestrator.errors import JournalUnavailable, SettingsRefused
+from orchestrator.journal.client import Client
 from orchestrator.journal.durability import ask
 from orchestrator.journal.fitness import Judgement, judge
 from orchestrator.journal.line import ANSWER, CONNECT, HEALTH, Patience
 from orchestrator.journal.redis import RedisJournal
+from orchestrator.journal.redis_archive import RedisArchive
+from orchestrator.journal.redis_batches import RedisBatches
 from orchestrator.journal.seal import AesSeal, NoSeal, Seal, keyring
 from orchestrator.journal.trouble import answering
-from orchestrator.policy.profiles import Profile, check, parse
+from orchestrator.policy.accounts import is_label
+from orchestrator.policy.profiles import Limit, Profile, check, parse
 from orchestrator.service.core import Core
 from orchestrator.settings import Settings
 
@@ -41,9 +46,11 @@ class Wiring:
 def wire(settings: Settings, app: Celery | None = None) -> Wiring:
     """Raises SettingsRefused for settings that cannot work; connects to nothing yet."""
     app = app or make_app(settings)
+    client, seal = connect(settings.redis_url), make_seal(settings)
+    batches = RedisBatches(client, seal, barrier=settings.barrier, key_life_ms=settings.key_life_ms)
     journal = RedisJournal(
-        connect(settings.redis_url),
-        make_seal(settings),
+        client,
+        seal,
         barrier=settings.barrier,
         # Who could tell what the embedded server lost dies with it, and every command restarts it.
         guard=not settings.embedded,
@@ -51,11 +58,15 @@ def wire(settings: Settings, app: Celery | None = None) -> Wiring:
     )
     plans = Plans(journal)
     canvas = Canvas(app)
+    admission = Admission(batches, plans, canvas)
     core = Core(
         journal=journal,
+        batches=batches,
         plans=plans,
-        driver=Driver(journal, plans, canvas),
-        profiles=limited(load_profiles(), settings.limits),
+        driver=Driver(journal, plans, canvas, admission.fill),
+        admission=admission,
+        archive=RedisArchive(client, seal, life_ms=settings.retention_ms),
+        profiles=limited(load_profiles(), settings.limits, live=settings.allow_live),
         clock=SystemClock(),
         entropy=SystemEntropy(),
     )
@@ -83,7 +94,7 @@ def reach(url: str) -> None:
 
 
 def connect(url: str) -> redis.Redis:
-    return redis.Redis.from_url(
+    return Client.from_url(
         url,
         socket_timeout=ANSWER,
         socket_connect_timeout=CONNECT,
@@ -114,23 +125,51 @@ def make_seal(settings: Settings) -> Seal:
     return AesSeal(keyring(settings.keys))
 
 
-def limited(profiles: Mapping[str, Profile], rates: Mapping[str, float]) -> dict[str, Profile]:
-    """The profiles with an account's own rates. Raises SettingsRefused for a limit that is none."""
+def limited(
+    profiles: Mapping[str, Profile], rates: Mapping[str, float], *, live: bool = False
+) -> dict[str, Profile]:
+    """The profiles with an account's own rates. Raises SettingsRefused for a limit that is none.
+
+    ``live``: live keys are allowed, so that no rate of a test account holds.
+    """
     known = {f"{p.name}/{limit.name}" for p in profiles.values() for limit in p.limits}
-    if unknown := sorted(set(rates) - known):
+    if unknown := sorted(rate for rate in rates if _limit_of(rate) not in known):
         raise SettingsRefused(
-            f"DURAZZO_LIMITS: no limit {unknown[0]!r}; there are {', '.join(sorted(known))}"
+            f"DURAZZO_LIMITS: no limit {unknown[0]!r}; there are {', '.join(sorted(known))},"
+            " each of one account with @ and its label behind"
         )
-    return {name: _limited(profile, rates) for name, profile in profiles.items()}
+    return {name: _limited(profile, rates, live=live) for name, profile in profiles.items()}
 
 
-def _limited(profile: Profile, rates: Mapping[str, float]) -> Profile:
+def _limit_of(rate: str) -> str:
+    """A limit of one account is the provider's, with "@" and the account's label behind."""
+    limit, _, label = rate.partition("@")
+    return limit if is_label(label) else rate
+
+
+def _limited(profile: Profile, rates: Mapping[str, float], *, live: bool) -> Profile:
+    own = (rate for rate in rates if rate.startswith(f"{profile.name}/"))
+    labels = sorted({label for _, _, label in (rate.partition("@") for rate in own) if label})
+    return replace(
+        profile,
+        limits=_paced(profile, rates, live=live),
+        account_limits=tuple(
+            (label, _paced(profile, rates, f"@{label}", live=live)) for label in labels
+        ),
+    )
+
+
+def _paced(
+    profile: Profile, rates: Mapping[str, float], account: str = "", *, live: bool
+) -> tuple[Limit, ...]:
     limits = []
     for limit in profile.limits:
-        rate = rates.get(f"{profile.name}/{limit.name}", limit.per_second)
-        burst = limit.burst if rate == limit.per_second else max(1, round(rate))
+        name = f"{profile.name}/{limit.name}"
+        usual = limit.per_second if live else limit.test_per_second or limit.per_second
+        rate = rates.get(name + account, rates.get(name, usual))
+        burst = max(1, round(limit.burst * rate / limit.per_second))
         limits.append(replace(limit, per_second=rate, burst=burst))
-    return replace(profile, limits=tuple(limits))
+    return tuple(limits)
 
 
 @cache

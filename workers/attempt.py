@@ -10,7 +10,7 @@ executed unseen is looked up instead (``looking``), where that says more than an
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Final
@@ -21,9 +21,10 @@ from orchestrator.clock import Clock, Entropy
 from orchestrator.driver import Driver, Plans
 from orchestrator.engine.state import Outcome, Result
 from orchestrator.errors import CredentialMissing, JournalUnavailable, RenderFailed
-from orchestrator.journal.port import Began, Begun, Claim, Claimed, Journal, Ref
+from orchestrator.journal.port import Began, Begun, Claim, Claimed, Journal, Limit, Ref
 from orchestrator.policy import idempotency
-from orchestrator.policy.profiles import GENERIC, Profile
+from orchestrator.policy.accounts import Accounts
+from orchestrator.policy.profiles import Profile
 from workers import rewound
 from workers.credentials import Credentials
 from workers.doubt import Doubt
@@ -33,7 +34,7 @@ from workers.judge import timed_out
 from workers.landing import Landing
 from workers.looking import Looking
 from workers.patience import Patience
-from workers.provider import OPERATOR_PAUSE, Provider, limits_of
+from workers.provider import OPERATOR_PAUSE, Provider, counted, limits_of
 from workers.render import FrozenRequest, render
 from workers.told import Said, Told, failed
 
@@ -67,7 +68,7 @@ class Attempt:
         self._journal = journal
         self._plans = plans
         self._driver = driver
-        self._profiles = profiles
+        self._accounts = Accounts(profiles)
         self._clock = clock
         self._lock = threading.Lock()
         self._driven: set[Ref] = set()
@@ -165,7 +166,7 @@ class Attempt:
         assert claim.state is not None  # noqa: S101  a claim that was given has a state
         graph = self._plans.graph(claim.state.plan)
         provider = graph.steps[ref.step].call.provider
-        profile = self._profiles.get(provider, self._profiles[GENERIC])
+        profile = self._accounts.profile(provider, claim.state.accounts)
         return Held.of(claim, ref, graph=graph, profile=profile, clock=self._clock, at=at)
 
     def _not_mine(self, ref: Ref, claim: Claim) -> Told:
@@ -199,8 +200,10 @@ class Attempt:
         carried: Container[tuple[str, int]],
     ) -> Told:
         at = self._clock.monotonic_ms()
+        limits = limits_of(held.profile, request)
+        held = replace(held, busy=counted(limits))
         try:
-            begun = self._begun(held, request)
+            begun = self._begun(held, request, limits)
         except JournalUnavailable:
             # It may have begun all the same, and its lease would be a call's.
             again = self._landing.reread(held)
@@ -217,6 +220,7 @@ class Attempt:
                 pass
         self._reached(Checkpoint.BEGUN, held.ref)
         held = held.begun(begun, at)
+        self._provider.await_turn(begun)
         if not self._alive() or held.now >= begun.until or held.begins_nothing:
             # Stopped since the last heartbeat: the lease may be another's by now, or the run's
             # deadline has passed. Nothing was sent, so it is given back; if it is another's, the
@@ -227,13 +231,13 @@ class Attempt:
         judgement = self._provider.judge(held, request, reply)
         return self._landing.land(held, judgement.outcome, carried, judgement)
 
-    def _begun(self, held: Held, request: FrozenRequest) -> Begun:
+    def _begun(self, held: Held, request: FrozenRequest, limits: Sequence[Limit]) -> Begun:
         return self._journal.begin(
             held.ref,
             held.visit.fence,
             deadline_ms=held.call_ms + LEASE_MARGIN,
             frozen=request.dump() if held.request is None else None,
-            limits=limits_of(held.profile, request),
+            limits=limits,
             durable=request.key is None and request.method not in held.profile.safe_methods,
             provider=held.profile.name,
         )

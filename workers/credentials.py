@@ -19,6 +19,7 @@ from workers.render import FrozenRequest, HeaderParts
 
 #: A name is also a file name, so it is nothing else than a name.
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 #: durazzo's own settings and sealing keys: no document may send them anywhere.
 _OWN: Final = "DURAZZO_"
 
@@ -62,7 +63,7 @@ class Credentials:
                 f"or into the file that {name}_FILE names",
                 secret=name,
             )
-        if any(ord(character) < ord(" ") or character == "\x7f" for character in value):
+        if _CONTROL.search(value) is not None:
             raise CredentialMissing(f"the secret {name} has control characters in it", secret=name)
         self._learn(value)
         return value
@@ -71,9 +72,9 @@ class Credentials:
         """All headers of the request, ready to be sent; the document's own credential wins."""
         headers = [(name, self._filled(name, parts)) for name, parts in request.headers]
         credential = profile.credential
-        if credential is not None and request.header(_header_of(credential)) is None:
+        if credential is not None and request.header(credential.header) is None:
             _may_go(request, profile)
-            headers.append((_header_of(credential), self._written(credential)))
+            headers.append((credential.header, self._written(credential)))
         for name, value in headers:
             self._refuse_live(name, value)
         return headers
@@ -106,7 +107,8 @@ class Credentials:
                 assert_never(credential)
 
     def _refuse_live(self, name: str, value: str) -> None:
-        if any(prefix in _unwrapped(value) for prefix in self._refused):
+        plain = _unwrapped(value)
+        if any(prefix in plain for prefix in self._refused):
             raise LiveKeyRefused(
                 f"the header {name} carries a live key, which moves real money: "
                 "set DURAZZO_ALLOW_LIVE=1 if that is meant"
@@ -126,7 +128,7 @@ class Whose(Enum):
 
 def whose(request: FrozenRequest, profile: Profile) -> Whose:
     credential = profile.credential
-    written = None if credential is None else request.header(_header_of(credential))
+    written = None if credential is None else request.header(credential.header)
     if written is None:
         return Whose.DOCUMENT if request.via else Whose.HOUSE
     named = {part.name for part in written if isinstance(part, Secret)}
@@ -140,8 +142,7 @@ def secrets_of(call: HttpCall, profile: Profile) -> tuple[str, ...]:
     """Names of the secrets that a call will need: the document's own, or the profile's."""
     own = [n.name for _, node in call.headers for n in walk(node) if isinstance(n, Secret)]
     credential = profile.credential
-    given = {name.lower() for name, _ in call.headers}
-    if credential is None or _header_of(credential).lower() in given:
+    if credential is None or not profile.authorizes(name for name, _ in call.headers):
         return tuple(own)
     match credential:
         case Bearer(secret=name) | ApiKey(secret=name):
@@ -150,10 +151,6 @@ def secrets_of(call: HttpCall, profile: Profile) -> tuple[str, ...]:
             return (*own, user, password)
         case _:
             assert_never(credential)
-
-
-def _header_of(credential: Credential) -> str:
-    return credential.header if isinstance(credential, ApiKey) else "Authorization"
 
 
 def _may_go(request: FrozenRequest, profile: Profile) -> None:

@@ -50,6 +50,8 @@ class Held:
     #: Redis' clock when ``at`` was read on ours: the two measure one span. ms.
     seen: int
     at: int
+    #: Scopes with a ``concurrency``, in which its call counts until it has landed.
+    busy: tuple[str, ...] = ()
 
     @staticmethod
     def of(

@@ -58,6 +58,8 @@ class Landing:
             visit=landed.visits[ref.step],
             outputs=judgement.outputs if judgement else None,
             pause=judgement.pause if judgement else None,
+            refused=judgement is not None and judgement.refused,
+            freed=held.busy,
             effect=adopting or (judgement.effect if judgement else ""),
             adopted=bool(adopting),
         )

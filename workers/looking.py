@@ -8,20 +8,21 @@ looked up as well.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
+from dataclasses import replace
 from typing import Final
 
 import structlog
 
 from orchestrator.engine.state import REWOUND, Outcome, Result
 from orchestrator.errors import CredentialMissing, JournalUnavailable
-from orchestrator.journal.port import Began, Begun, Committed, Journal, Ref
+from orchestrator.journal.port import Began, Begun, Committed, Journal, Limit, Ref
 from orchestrator.policy.outcomes import Result as Reply
 from workers.doubt import Doubt
 from workers.held import Checkpoint, Held
 from workers.landing import Landing
 from workers.look_up import Question, read
-from workers.provider import Provider, limits_of
+from workers.provider import Provider, counted, limits_of
 from workers.render import FrozenRequest
 from workers.told import Said, Told
 
@@ -68,8 +69,10 @@ class Looking:
             log.error("credential.missing", run=held.ref.run, problem=error.message)
             return self._park(held, error.code, carried)
         at = held.clock.monotonic_ms()
+        limits = limits_of(held.profile, asked.request)
+        held = replace(held, busy=counted(limits))
         try:
-            begun = self._begun(held, asked)
+            begun = self._begun(held, limits)
         except JournalUnavailable:
             # It may have begun all the same, and its lease would be a call's.
             again = self._landing.reread(held)
@@ -80,18 +83,19 @@ class Looking:
             limited = begun.verdict is Began.LIMITED
             return Told(Said.WAIT, "limited") if limited else Told(Said.IGNORE, "lease-lost")
         held = held.looked(begun, at)
+        self._provider.await_turn(begun)
         self._reached(Checkpoint.LOOKING, held.ref)
         longest = held.profile.deadline_ms
         reply = self._provider.send(asked.request, headers, deadline_ms=longest)
         self._reached(Checkpoint.LOOKED, held.ref)
         return self._adopt(held, request, asked, reply, carried)
 
-    def _begun(self, held: Held, asked: Question) -> Begun:
+    def _begun(self, held: Held, limits: Sequence[Limit]) -> Begun:
         return self._journal.look(
             held.ref,
             held.visit.fence,
             deadline_ms=held.profile.deadline_ms + self._lease_margin,
-            limits=limits_of(held.profile, asked.request),
+            limits=limits,
         )
 
     def _adopt(

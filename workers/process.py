@@ -20,7 +20,8 @@ from workers.held import Checkpoint
 from workers.http import Caller
 from workers.logs import redaction
 from workers.outage import Outage
-from workers.pulse import TICK_EVERY, Pulse
+from workers.pulse import Pulse
+from workers.tidying import Tidying
 from workers.timekeeper import Timekeeper
 from workers.told import Said, Told
 
@@ -79,12 +80,14 @@ def build(
 
 
 def make_pulse(wiring: Wiring, worker: str) -> Pulse:
+    timekeeper = make_timekeeper(wiring, worker)
     return Pulse(
         worker=worker,
         journal=wiring.core.journal,
         clock=wiring.core.clock,
         ttl_ms=wiring.settings.heartbeat_ms,
-        tick=make_timekeeper(wiring, worker).tick,
+        tick=timekeeper.tick,
+        every=lambda: timekeeper.every,
     )
 
 
@@ -95,6 +98,8 @@ def make_timekeeper(wiring: Wiring, me: str) -> Timekeeper:
         plans=wiring.core.plans,
         driver=wiring.core.driver,
         queues=wiring.canvas,
+        tend=wiring.core.admission.tend,
+        tidy=Tidying(wiring.core.archive, wiring.core.clock),
     )
 
 
@@ -103,7 +108,7 @@ def keep_time(wiring: Wiring, stop: threading.Event) -> None:
     me = incarnation(wiring)
     timekeeper = make_timekeeper(wiring, me)
     outage = Outage("timekeeper", wiring.core.clock)
-    while not stop.wait(outage.pause or TICK_EVERY):
+    while not stop.wait(outage.pause or timekeeper.every):
         try:
             while timekeeper.tick() and not stop.is_set():
                 pass

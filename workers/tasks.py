@@ -14,7 +14,7 @@ import structlog
 from celery import Celery
 from celery.exceptions import Ignore, Retry
 
-from orchestrator.canvas.messages import FALLBACK_TASK, FRESH, STEP_TASK, VERSION, TaskId
+from orchestrator.canvas.messages import FALLBACK_TASK, STEP_TASK, VERSION, TaskId, is_fresh
 from orchestrator.errors import JournalUnavailable, NewerRelease
 from orchestrator.journal.port import Claimed, Ref
 from workers.process import Process
@@ -63,7 +63,7 @@ def register(app: Celery, process: Callable[[], Process]) -> None:
 
 
 def _is_fresh(request: Any) -> bool:
-    return (request.delivery_info or {}).get("priority") == FRESH
+    return is_fresh((request.delivery_info or {}).get("priority"))
 
 
 def _ref(version: object, run: object, rest: tuple[object, ...], *, fresh: bool) -> Ref | None:

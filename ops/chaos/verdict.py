@@ -283,7 +283,7 @@ def _told(story: Story, account: Account) -> Iterator[tuple[str, str]]:
     """Whatever became of a run that ended, it names what stands at the providers, and no more."""
     if story.report is None or story.state is None or not story.state.end:
         return
-    named = {name for _, _, name in story.report.effects}
+    named = {effect.id for effect in story.report.effects}
     stands = {row["payment_intent"] for row in account.charges}
     stands |= {row["sid"] for row in account.texts}
     if stands - named:

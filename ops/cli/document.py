@@ -19,7 +19,16 @@ from orchestrator.formats.diagnostics import did_you_mean
 from orchestrator.formats.duration import milliseconds
 from orchestrator.formats.load import shipped, specs_folder
 from orchestrator.plan.model import Plan
-from orchestrator.service import Core, Loaded, Run, check_inputs, submit, validate
+from orchestrator.policy.accounts import LABEL, is_label
+from orchestrator.service import (
+    Core,
+    Loaded,
+    Run,
+    check_accounts,
+    check_inputs,
+    submit,
+    validate,
+)
 from orchestrator.service.submit import WORKFLOW
 from orchestrator.settings import DEFAULT_LANE, from_environ
 from orchestrator.wiring import load_profiles
@@ -37,6 +46,8 @@ class Order:
 
     loaded: Loaded
     inputs: Mapping[str, Json]
+    #: As a run has them.
+    accounts: str
 
     @property
     def plan(self) -> Plan:
@@ -79,11 +90,15 @@ class Asked:
     key_scope: str
     lane: str
     deadline: timedelta | datetime | None
+    #: Provider → label.
+    accounts: Mapping[str, str]
 
     def order(self, loaded: Loaded) -> Order:
-        """Raises InputsRefused."""
+        """Raises InputsRefused, UnknownProvider."""
+        accounts = check_accounts(loaded.plan, self.accounts, load_profiles())
         given = gather(loaded.plan.inputs, self.pairs, self.document)
-        return Order(loaded=loaded, inputs=check_inputs(loaded.plan, given))
+        inputs = check_inputs(loaded.plan, given)
+        return Order(loaded=loaded, inputs=inputs, accounts=accounts)
 
     def submit(self, core: Core, order: Order) -> Run:
         """Raises as ``service.submit`` does."""
@@ -95,6 +110,7 @@ class Asked:
             key_scope=self.key_scope,
             lane=self.lane,
             deadline=self.deadline,
+            accounts=self.accounts,
         )
 
 
@@ -205,7 +221,33 @@ def _overlays(
     return tuple(found)
 
 
-def _pairs(
+def _accounts(
+    _ctx: click.Context, _param: click.Parameter, given: tuple[str, ...]
+) -> dict[str, str]:
+    """What was typed is not repeated: it may be a key."""
+    found: dict[str, str] = {}
+    for text in given:
+        provider, _, label = text.partition("=")
+        if not provider or not is_label(label):
+            raise click.BadParameter(f"expected PROVIDER=LABEL; a label is {LABEL}")
+        if provider in found:
+            raise click.BadParameter("one provider has two accounts")
+        found[provider] = label
+    return found
+
+
+#: By which of several accounts its providers are called.
+account_option: Final = click.option(
+    "--account",
+    "accounts",
+    multiple=True,
+    metavar="PROVIDER=LABEL",
+    callback=_accounts,
+    help="Call the provider by another account: stripe=eu takes STRIPE_SECRET_KEY__EU.",
+)
+
+
+def input_pairs(
     _ctx: click.Context, _param: click.Parameter, given: tuple[str, ...]
 ) -> tuple[str, ...]:  # fmt: skip
     for text in given:
@@ -256,7 +298,7 @@ _ORDER: Final = (
         "pairs",
         multiple=True,
         metavar="NAME=VALUE",
-        callback=_pairs,
+        callback=input_pairs,
         help="One input; its type is the workflow's.",
     ),
     click.option(
@@ -294,4 +336,5 @@ _ORDER: Final = (
         callback=_deadline,
         help="Begin nothing more after 45s, 30m, 2h, 3d, or a time (UTC); what is left has failed.",
     ),
+    account_option,
 )

@@ -32,6 +32,10 @@ _CLOSE: Final = 0.8
 COMMANDS: Final = {
     "run": ("ops.cli.run:run", "Run a workflow and wait for its end."),
     "start": ("ops.cli.start:start", "Accept a run, print its id, and do not wait for it."),
+    "batch": (
+        "ops.cli.batch.group:batch",
+        "Run a workflow for every row of a file, a window of them at a time.",
+    ),
     "validate": (
         "ops.cli.validate:validate",
         "Say what is wrong with a document, where, and what to do.",
@@ -53,6 +57,10 @@ COMMANDS: Final = {
     "resolve": (
         "ops.cli.resolve:resolve",
         "Say what became of a step that is unknown, and carry its run on.",
+    ),
+    "forget": (
+        "ops.cli.forget:forget",
+        "Erase what a run that has ended knows of its customer.",
     ),
     "stop-all": (
         "ops.cli.stop:stop_all",

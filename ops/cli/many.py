@@ -87,7 +87,7 @@ def do(deed: Deed, asked: Many, act: Act, *, as_json: bool) -> None:
         selection = select(wiring.core, asked.wanted, deed.meant, limit=asked.limit)
         count = selection.count()
         agreed = not count or _agreed(deed.verb, count, yes=asked.yes)
-        tally = _Tally(deed.done, count, as_json=as_json)
+        tally = Tally(deed.done, count, as_json=as_json)
         if agreed:
             # No more than was said and agreed to.
             tally.take(each(replace(selection, limit=count), partial(act, wiring.core)))
@@ -106,7 +106,7 @@ def _agreed(verb: str, count: int, *, yes: bool) -> bool:
     return click.confirm(f"{runs}. {verb.capitalize()} {'it' if count == 1 else 'them'}?", err=True)
 
 
-class _Tally:
+class Tally:
     """What came of it, as it comes: nothing is kept but the counts, however many runs."""
 
     def __init__(self, done: str, count: int, *, as_json: bool) -> None:

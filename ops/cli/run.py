@@ -82,7 +82,7 @@ def run(
         if dry_run:
             dry.show(order, from_environ(), as_json=as_json)
             return
-        with _signals():
+        with signals():
             show = partial(show_result, as_json=as_json, reveal=reveal)
             code = _carry_out(order, asked, timeout, show)
     ctx.exit(code)
@@ -93,7 +93,7 @@ def _carry_out(
 ) -> int:
     settings = from_environ()
     if not settings.redis_url:
-        secrets.check(order.plan, load_profiles(), settings)
+        secrets.check(order.plan, load_profiles(), settings, order.accounts)
     with opened(settings) as wiring, hands(settings, wiring.core, asked.lane) as workers:
         run = asked.submit(wiring.core, order)
         if run.known:
@@ -125,7 +125,7 @@ def _say_where(run: Run, workers: Hands, why: str) -> None:
 
 
 @contextmanager
-def _signals() -> Iterator[None]:
+def signals() -> Iterator[None]:
     """A closed terminal and a ``kill`` end the command as Ctrl-C does, with its worker."""
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -7,13 +7,18 @@ from collections.abc import Iterator, Mapping
 from orchestrator.errors import CredentialMissing
 from orchestrator.plan.graph import Graph
 from orchestrator.plan.model import Plan
-from orchestrator.policy.profiles import GENERIC, Profile
+from orchestrator.policy.accounts import Accounts
+from orchestrator.policy.profiles import Profile
 from orchestrator.settings import Settings
 from workers.credentials import Credentials, secrets_of
 
 
-def check(plan: Plan, profiles: Mapping[str, Profile], settings: Settings) -> None:
+def check(
+    plan: Plan, profiles: Mapping[str, Profile], settings: Settings, accounts: str
+) -> None:  # fmt: skip
     """Raises CredentialMissing, naming the step, for each that some way leads to.
+
+    ``accounts``: as a run has them.
 
     A run that charges and then waits for a missing secret has done half of its work, and the
     worker that this command brings ends with the command.
@@ -21,7 +26,7 @@ def check(plan: Plan, profiles: Mapping[str, Profile], settings: Settings) -> No
     credentials = Credentials(settings.environ, settings.secrets_dir)
     graph = Graph(plan, "")
     reached = {*plan.starts}.union(*(graph.behind(start) for start in plan.starts))
-    for step, secret in _needs(plan, profiles):
+    for step, secret in _needs(plan, Accounts(profiles), accounts):
         if step not in reached:
             continue
         try:
@@ -34,7 +39,7 @@ def check(plan: Plan, profiles: Mapping[str, Profile], settings: Settings) -> No
             ) from None
 
 
-def _needs(plan: Plan, profiles: Mapping[str, Profile]) -> Iterator[tuple[str, str]]:
+def _needs(plan: Plan, profiles: Accounts, accounts: str) -> Iterator[tuple[str, str]]:
     for step in plan.steps:
-        profile = profiles.get(step.call.provider, profiles[GENERIC])
+        profile = profiles.profile(step.call.provider, accounts)
         yield from ((step.id, secret) for secret in secrets_of(step.call, profile))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import click
 
-from ops.cli import terminal
+from ops.cli import secrets, terminal
 from ops.cli.commands import Command
 from ops.cli.document import Asked, Reading, document_options, order_options
 from ops.cli.opened import opened
 from ops.cli.results import refused_as_json
 from orchestrator.service import Core
 from orchestrator.settings import Settings, from_environ
+from orchestrator.wiring import load_profiles
 
 
 @click.command(
@@ -27,6 +28,9 @@ def start(reading: Reading, asked: Asked, *, as_json: bool) -> None:
         terminal.show_diagnostics(loaded.diagnostics)
         order = asked.order(loaded)
         settings = from_environ()
+        if order.accounts and not settings.redis_url:
+            # A label may be mistyped, and its worker is to come from this machine.
+            secrets.check(order.plan, load_profiles(), settings, order.accounts)
         with opened(settings) as wiring:
             run = asked.submit(wiring.core, order)
             status = run.status()

@@ -20,6 +20,7 @@ from orchestrator.formats import source
 from orchestrator.formats.diagnostics import Report
 from orchestrator.formats.tree import Mapping, Scalar, Sequence, Tree
 from orchestrator.journal.redis import RedisJournal
+from orchestrator.journal.redis_batches import RedisBatches
 from orchestrator.journal.seal import NoSeal
 from orchestrator.journal.trouble import answering
 from orchestrator.service.validate import read
@@ -58,6 +59,19 @@ def runs(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[
         with answering():
             # Ids are not sealed.
             return _beginning(RedisJournal(connect(url), NoSeal()).recent(RUNS), incomplete)
+    except DurazzoError:
+        return []
+
+
+def batches(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Ids of batches, newest first, if a server answers at once."""
+    try:
+        url = _running(from_environ())
+        if not url:
+            return []
+        with answering():
+            found = RedisBatches(connect(url), NoSeal(), key_life_ms=1).all()
+            return _beginning(found[:RUNS], incomplete)
     except DurazzoError:
         return []
 

@@ -14,7 +14,7 @@ from celery import Celery, chain
 from celery.exceptions import TaskRevokedError
 from kombu.exceptions import ChannelError, OperationalError
 
-from orchestrator.canvas.messages import FALLBACK_TASK, FRESH, STEP_TASK, TaskId, lists
+from orchestrator.canvas.messages import FALLBACK_TASK, STEP_TASK, TaskId, listed, priority
 from orchestrator.engine.state import State, Status
 from orchestrator.journal.trouble import answering, unavailable
 from orchestrator.plan.graph import Graph
@@ -35,7 +35,7 @@ class Canvas:
         """
         signatures = self._segment(task, state, graph)
         if graph.is_fresh(task.step, task.visit, task.send):
-            signatures[0].set(priority=FRESH)
+            signatures[0].set(priority=priority(bulk=bool(state.batch), fresh=True))
         with _answering():
             chain(*signatures).apply_async() if len(signatures) > 1 else signatures[0].apply_async()
 
@@ -52,6 +52,7 @@ class Canvas:
             # The journal has every outcome; without this the sender subscribes to each result.
             "ignore_result": True,
         }
+        options |= _behind(state)
         if graph.steps[task.step].failure:
             # Each task its own: a callback on one of a chain is not called for another.
             options["link_error"] = [self._fallback(task, state)]
@@ -62,6 +63,7 @@ class Canvas:
             "task_id": f"{task}.fallback",
             "queue": state.lane,
             "shadow": f"{state.name}/{task.step} fallback",
+            **_behind(state),
         }
         return self._app.signature(FALLBACK_TASK, options=options)
 
@@ -70,24 +72,41 @@ class Canvas:
         brief = {"run": run, "state": state.end, "code": state.code}
         match Status(state.end):
             case Status.SUCCEEDED:
-                self._store(run, brief, "SUCCESS")
+                self._succeeded(run, brief)
             case Status.CANCELLED:
                 self._store(run, TaskRevokedError("cancelled"), "REVOKED")
             case _:
                 self._store(run, RunFailed(state.code), "FAILURE")
 
-    def _store(self, run: str, result: object, state: str) -> None:
+    def _succeeded(self, run: str, brief: dict[str, str]) -> None:
+        """As Celery would store it, which reads first lest a success be overwritten: this is one,
+        and nothing comes after it.
+        """
+        backend = self._app.backend
+        meta = {
+            "status": "SUCCESS",
+            "result": brief,
+            "traceback": None,
+            "children": [],
+            "date_done": self._app.now().isoformat(),
+            "task_id": run,
+        }
+        with _answering():
+            backend.set(backend.get_key_for_task(run), backend.encode(meta))
+
+    def _store(self, run: str, result: Exception, state: str) -> None:
         with _answering():
             self._app.backend.store_result(run, result, state)
 
-    def backlog(self, lane: str, *, fresh: bool | None = None) -> int:
+    def backlog(self, lane: str, *, fresh: bool | None = None, bulk: bool = False) -> int:
         """Messages that wait in a lane's queue.
 
-        ``fresh``: those only of runs that have not begun, or of runs that have.
+        ``fresh``: those only of runs that have not begun, or of runs that have; ``bulk``: of
+        batches, or of none.
         """
         if fresh is not None:
-            return self._listed(lists(lane)[fresh])
-        with _answering(), self._app.connection_for_write() as connection:
+            return self._waiting(listed(lane, priority(bulk=bulk, fresh=fresh)))
+        with _answering(), self._app.connection_or_acquire() as connection:
             try:
                 return int(
                     connection.default_channel.queue_declare(lane, passive=True).message_count
@@ -95,9 +114,13 @@ class Canvas:
             except ChannelError:
                 return 0
 
-    def _listed(self, name: str) -> int:
-        with _answering(), self._app.connection_for_write() as connection:
+    def _waiting(self, name: str) -> int:
+        with _answering(), self._app.connection_or_acquire() as connection:
             return int(connection.default_channel.client.llen(name))
+
+
+def _behind(state: State) -> dict[str, int]:
+    return {"priority": priority(bulk=True, fresh=False)} if state.batch else {}
 
 
 @contextmanager

@@ -8,16 +8,33 @@ from typing import Final
 #: Bumped, with engine/state.py's, when the arguments change meaning; a worker leaves newer ones
 #: alone. The version stays the first argument, and the run the second.
 VERSION: Final = 1
-#: Of a run's very first message: whatever belongs to a run under way goes before it. By Celery's
-#: numbers for Redis, where 0 is the first.
-FRESH: Final = 9
 STEP_TASK: Final = "durazzo.step"
 FALLBACK_TASK: Final = "durazzo.fallback"
 
 
-def lists(lane: str) -> tuple[str, str]:
-    """Redis' lists of a lane, in the order in which workers empty them: under way, fresh."""
-    return lane, f"{lane}\x06\x16{FRESH}"
+def priority(*, bulk: bool, fresh: bool) -> int:
+    """By Celery's numbers for Redis, where 0 is the first: its list is emptied before all others.
+
+    ``bulk``: of a batch's run, which every single run overtakes. ``fresh``: a run's very first
+    message: whatever belongs to a run under way goes before it.
+    """
+    return 6 * bulk + 3 * fresh
+
+
+def is_fresh(number: object) -> bool:
+    """By the priority of a message; 9 was that of every first one in 0.1."""
+    return number in {3, 9}
+
+
+def listed(lane: str, number: int) -> str:
+    """Redis' list of a lane's messages of one priority."""
+    return f"{lane}\x06\x16{number}" if number else lane
+
+
+def lists(lane: str) -> tuple[str, ...]:
+    """All of a lane's lists, in the order in which workers empty them."""
+    kinds = ((bulk, fresh) for bulk in (False, True) for fresh in (False, True))
+    return tuple(listed(lane, priority(bulk=bulk, fresh=fresh)) for bulk, fresh in kinds)
 
 
 @dataclass(frozen=True, slots=True)

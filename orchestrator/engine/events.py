@@ -9,9 +9,11 @@ An event is one flat JSON object, ids and codes only:
     sent      step visit sends             control   kind by sealed
     rewound   step visit fence first until rewound   settled   (duties done)
 
-``sealed`` is why a person did it, which may name somebody; earlier releases wrote it in clear, as
-``why``. ``limited`` says as ``st`` that its provider is stopped (1), or goes on again (0), and as
-``g`` that Redis was restarted. ``rewound``: its call may have been made in what Redis has lost.
+``accepted`` says as ``b`` its batch, as ``ac`` the accounts that it names. ``sealed`` is why a
+person did it, which may name somebody; earlier releases wrote it in clear, as ``why``. ``limited``
+says as ``v`` its turn, where it has a new one, as ``pf`` that this is among the urgent ones, as
+``st`` that its provider is stopped (1), or goes on again (0), and as ``g`` that Redis was
+restarted. ``rewound``: its call may have been made in what Redis has lost.
 
 ``e`` is the kind, ``t`` the time in ms on Redis' clock. Every event but ``begun``, ``looked``
 and ``settled`` moves ``seq``: a decision may depend on it.
@@ -57,10 +59,20 @@ class Event:
 
 
 def accepted(
-    *, at: int, plan: str, name: str, lane: str, starts: Iterable[str], deadline: int = 0
+    *,
+    at: int,
+    plan: str,
+    name: str,
+    lane: str,
+    starts: Iterable[str],
+    deadline: int = 0,
+    batch: str = "",
+    accounts: str = "",
 ) -> Event:
     fields: dict[str, Any] = {"plan": plan, "name": name, "lane": lane, "starts": list(starts)}
     fields |= {"u": deadline} if deadline else {}
+    fields |= {"b": batch} if batch else {}
+    fields |= {"ac": accounts} if accounts else {}
     return Event(kind="accepted", at=at, fields=fields)
 
 
@@ -93,7 +105,7 @@ def begin(event: Event) -> State:
     ready = {s: Visit(number=1, phase=Phase.READY, since=event.at) for s in f["starts"]}
     return State(
         plan=f["plan"], name=f["name"], lane=f["lane"], accepted=event.at, seq=1, visits=ready,
-        deadline=f.get("u", 0),
+        deadline=f.get("u", 0), batch=f.get("b", ""), accounts=f.get("ac", ""),
     )  # fmt: skip
 
 
@@ -132,15 +144,16 @@ def _moved(visit: Visit, event: Event) -> Visit:
             doubt = UNSEEN if visit.doubt == REWOUND else visit.doubt
             return replace(
                 visit, phase=Phase.CALLING, attempts=f["a"], until=f["u"], first=first, turn=0,
-                doubt=doubt,
+                preferred=0, doubt=doubt,
             )  # fmt: skip
         case "looked":
-            return replace(visit, until=f["u"], turn=0, looks=visit.looks + 1)
+            return replace(visit, until=f["u"], turn=0, preferred=0, looks=visit.looks + 1)
         case "limited":
             turn = f.get("v", visit.turn)
             # A look-up that waits for its turn stays parked: it is no wait for a send.
             phase = Phase.UNKNOWN if "p" in f else Phase.WAITING
-            return replace(visit, phase=phase, until=f["u"], turn=turn)
+            preferred = f.get("pf", visit.preferred)
+            return replace(visit, phase=phase, until=f["u"], turn=turn, preferred=preferred)
         case "rewound":
             return _rewound(visit, f)
         case "sent":
@@ -187,6 +200,8 @@ def _controlled(state: State, event: Event) -> State:
             return replace(state, paused=False, visits=_unsent(state.visits))
         case "cancel":
             return state if state.ending else replace(state, ending="cancelled", code="cancelled")
+        case "forget":
+            return replace(state, forgotten=event.at)
         case kind:
             raise NewerRelease(f"a control of kind {kind!r} is not of this release")
 

@@ -10,15 +10,18 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
+from operator import attrgetter
 from typing import Final
 
+from orchestrator.engine.effects import Effect, joined, read_all
 from orchestrator.errors import NewerRelease
 
 #: Of all that a run is made of: its hash with its visits, its events, its plan (plan/codec.py), its
 #: messages (canvas/messages.py), its frozen requests and its sealed values. A field ``v`` of the
 #: hash says it, absent for 1. Raised with any of the others' versions: the journal's scripts see
 #: this one only, and leave a run with a higher one to a release that knows it.
-VERSION: Final = 1
+#: 2: of a run that names accounts (policy/accounts.py), whom release 1 would call by others.
+VERSION: Final = 2
 
 
 class Phase(StrEnum):
@@ -78,7 +81,8 @@ class Outcome:
     look: int = -1
     #: In doubt: the provider's id of what the call is about, where an answer told it.
     subject: str = ""
-    #: What it did to the world outside, e.g. "charged pi_1", whatever the step makes of it.
+    #: What it did to the world outside, e.g. "charged pi_1 1999 usd", whatever the step
+    #: makes of it (effects.py).
     effect: str = ""
     #: In doubt, and sent again after ``delay`` all the same: the document wants it twice rather
     #: than never.
@@ -114,8 +118,10 @@ class Visit:
     until: int = field(default=0, metadata={"as": "u"})
     #: Calls begun in this visit.
     attempts: int = field(default=0, metadata={"as": "a"})
-    #: When the rate limit lets it call: the token is taken already. ms, 0 for none.
+    #: When the rate limit lets it call: its place in the line is taken. ms, 0 for none.
     turn: int = field(default=0, metadata={"as": "v"})
+    #: Its turn is among the urgent ones, though its run is a batch's: it was put back too often.
+    preferred: int = field(default=0, metadata={"as": "pf"})
     #: When the first call of this visit began: the idempotency key's window starts here.
     first: int = field(default=0, metadata={"as": "b"})
     #: The same, kept when ``first`` was taken back because nothing had been done.
@@ -141,7 +147,7 @@ class Visit:
     status: int = field(default=0, metadata={"as": "h"})
     matched: str = field(default="", metadata={"as": "m"})
     delay: int = field(default=-1, metadata={"as": "l"})
-    #: What its attempts, and those of visits before, did to the world outside: "charged pi_1;…".
+    #: What its attempts, and those of visits before, did to the world outside (effects.py).
     effects: str = field(default="", metadata={"as": "e"})
     #: What the visit before this one failed with, "" if it did not.
     before: str = field(default="", metadata={"as": "o"})
@@ -150,17 +156,13 @@ class Visit:
 
     def encode(self) -> str:
         """JSON without fields at their default. Scalars only: Lua's cjson must not reshape it."""
-        plain = {}
-        for name, short, default in _VISIT_FIELDS:
-            value = getattr(self, name)
-            if value != default:
-                plain[short] = value
-        return json.dumps(plain, separators=(",", ":"))
+        values = zip(_VISIT_FIELDS, _visit_values(self), strict=True)
+        return _json({short: value for (_, short, default), value in values if value != default})
 
     @staticmethod
     def decode(text: str) -> Visit:
         plain = json.loads(text)
-        values = {name: plain[short] for name, short, _ in _VISIT_FIELDS if short in plain}
+        values = {_VISIT_NAMES[short]: plain[short] for short in plain if short in _VISIT_NAMES}
         return Visit(**{**values, "phase": Phase(values["phase"])})
 
     def land(self, outcome: Outcome) -> Visit:
@@ -174,7 +176,7 @@ class Visit:
             began=self.since_first if undone and self.attempts else self.began,
             looks=0 if undone else self.looks,
             look=outcome.look,
-            effects=_with_effect(self.effects, outcome.effect),
+            effects=joined(self.effects, outcome.effect),
             subject="" if undone else outcome.subject or self.subject,
             result=outcome.result.value,
             code=outcome.code,
@@ -221,12 +223,11 @@ _HELD_UP: Final = frozenset({Result.TRANSIENT, Result.OPERATOR, Result.WITHDRAWN
 _NOTHING_NEW: Final = frozenset({Result.UNKNOWN, Result.OPERATOR, Result.WITHDRAWN})
 
 
-def _with_effect(known: str, new: str) -> str:
-    """Once each: an answer that is replayed did nothing more."""
-    return ";".join(dict.fromkeys(e for e in (*known.split(";"), new) if e))
-
-
 _VISIT_FIELDS: Final = tuple((f.name, f.metadata["as"], f.default) for f in fields(Visit))
+_VISIT_NAMES: Final = {short: name for name, short, _ in _VISIT_FIELDS}
+#: A visit is written and read at each of a step's turns: one call into C, and one encoder.
+_visit_values: Final = attrgetter(*_VISIT_NAMES.values())
+_json: Final = json.JSONEncoder(separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,6 +255,12 @@ class State:
     ended: int = 0
     #: Duties that must be done before the run leaves the due-set, space-separated.
     outbox: str = ""
+    #: The batch whose row it is, "" for none.
+    batch: str = ""
+    #: Which accounts of its providers are called, "stripe=eu,twilio=main"; "" for the usual ones.
+    accounts: str = ""
+    #: When its values were erased for good, 0 for never. ms, Redis' clock.
+    forgotten: int = 0
 
     @property
     def status(self) -> Status:
@@ -272,13 +279,10 @@ class State:
         return Status.WAITING
 
     @property
-    def effects(self) -> tuple[tuple[str, str, str], ...]:
-        """What stands, whatever became of the run: step, what ("charged"), the provider's id."""
-        return tuple(
-            (step, what, name)
-            for step, visit in self.visits.items()
-            for what, _, name in (e.partition(" ") for e in visit.effects.split(";") if e)
-        )
+    def effects(self) -> tuple[Effect, ...]:
+        """What stands, whatever became of the run."""
+        visits = self.visits.items()
+        return tuple(e for step, visit in visits for e in read_all(step, visit.effects))
 
     def is_late(self, now: int) -> bool:
         return 0 < self.deadline <= now
@@ -341,6 +345,9 @@ class State:
             end=plain.get("end", ""),
             ended=int(plain.get("ended", 0)),
             outbox=plain.get("outbox", ""),
+            batch=plain.get("batch", ""),
+            accounts=plain.get("accounts", ""),
+            forgotten=int(plain.get("forgotten", 0)),
         )
 
 
@@ -358,4 +365,7 @@ _STATE_FIELDS: Final = (
     ("end", "end", ""),
     ("ended", "ended", 0),
     ("outbox", "outbox", ""),
+    ("batch", "batch", ""),
+    ("accounts", "accounts", ""),
+    ("forgotten", "forgotten", 0),
 )

@@ -14,7 +14,8 @@
 -- send: number of the message that is claimed, 0 for none. Only the latest one marks its lane: of an
 -- earlier one the visit does not know the time, and a mark that is too new makes all that still waits
 -- in the lane look lost.
--- mark: the lane's field that the message counts in, 'fresh' for a run's very first.
+-- mark: the lane's field that the message counts in, 'fresh' for a run's very first; those of batches
+-- have fields of their own, as they have lists.
 -- 'late': the run's deadline has passed and nobody has decided upon that yet.
 -- Returns {verdict, now, control hash, {data field, value, …}}.
 local run, log, data, due = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
@@ -31,7 +32,7 @@ local function dead(visit)
   return visit.u <= now or not beat or tonumber(beat) <= now
 end
 
-local head = redis.call('HMGET', run, 'end', 'ending', 'paused', 'plan', 'lane', 'v', 'deadline')
+local head = redis.call('HMGET', run, 'end', 'ending', 'paused', 'plan', 'lane', 'v', 'deadline', 'batch')
 if not head[4] then return {'absent', now, {}, {}} end
 if tonumber(head[6] or '1') > tonumber(ARGV[9]) then return {'newer', now, {}, {}} end
 if head[1] then return answer('finished') end
@@ -70,9 +71,10 @@ redis.call('RPUSH', log, '{"e":"claimed","t":' .. int(now) .. ',"s":' .. quoted(
 
 check_by(due, id, now, now + tonumber(ARGV[6]), head[7])
 local lane = ARGV[8] .. head[5]
-local newest = tonumber(redis.call('HGET', lane, ARGV[12]) or '0')
+local mark = head[8] and 'bulk-' .. ARGV[12] or ARGV[12]
+local newest = tonumber(redis.call('HGET', lane, mark) or '0')
 local latest = ARGV[11] == '0' or tonumber(ARGV[11]) == (visit.x or 1)
-if latest and sent > newest then redis.call('HSET', lane, ARGV[12], int(sent)) end
+if latest and sent > newest then redis.call('HSET', lane, mark, int(sent)) end
 
 local names = {}
 for word in string.gmatch(redis.call('HGET', ARGV[7] .. head[4], 'r:' .. step) or '', '%S+') do

@@ -1,12 +1,16 @@
 #!lua flags=allow-oom
--- commit(run, log, data, due, clock, pause, effect)
+-- commit(run, log, data, due, clock, pause, effect, busy …)
 --       (id, step, visit, fence, outcome, record, outputs, pause_ms, keep_frozen, effect_ms,
---        adopted, seq, decision, due_at, n_set, field, value, …, removed field, …)
+--        adopted, seq, decision, due_at, standing, n_set, field, value, …, removed field, …)
 -- step '' : a decision alone. decision '' : an outcome alone.
 -- outcome, decision: events as JSON; record: the visit as JSON; outputs: sealed, '' for none.
 -- due_at '' takes the run out of the due-set; pause: limit hash of a provider to be paused.
+-- pause_ms: 0 for not at all; ' refused' behind it where it was called too fast. busy …: zsets that
+-- count the call as under way.
 -- effect: string that says whose a provider's effect is; effect_ms: how long, 0 for no effect.
 -- adopted '1': the effect was looked up, and is this intent's only if it is nobody else's.
+-- standing: what the decision leaves a run of a batch at: 'parked' (in doubt), 'idle' (it waits for
+-- long) or 'busy'; only what is busy takes a place in the batch's window.
 -- fence -1: a person's word about a visit that is parked, under nobody's lease.
 -- Two parts: the outcome lands whenever the fence holds; the decision only when nothing that
 -- it could depend on happened since seq (the caller's claim). Each part is atomic.
@@ -14,7 +18,7 @@
 local run, log, data, due = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local id, step, number, fence = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local _, now = clock(KEYS[5])
-local head = redis.call('HMGET', run, 'seq', 'end')
+local head = redis.call('HMGET', run, 'seq', 'end', 'batch')
 if not head[1] then return {'lost', now} end
 
 local seq = tonumber(head[1])
@@ -37,9 +41,13 @@ if step ~= '' then
   put_visit(run, step, landed)
   if ARGV[7] ~= '' then redis.call('HSET', data, 'o:' .. step, ARGV[7]) end
   if ARGV[9] == '' then redis.call('HDEL', data, 'q:' .. step) end
-  if tonumber(ARGV[8]) > 0 then
-    redis.call('HSET', KEYS[6], 'until', int(now + tonumber(ARGV[8])))
+  local pause, refused = string.match(ARGV[8], '^(%d+)(.*)$')
+  if tonumber(pause) > 0 then
+    local last = tonumber(redis.call('HGET', KEYS[6], 'until') or '0')
+    redis.call('HSET', KEYS[6], 'until', int(math.max(last, now + tonumber(pause))))
   end
+  if refused ~= '' then slow_down(KEYS[6], now) end
+  for i = 8, #KEYS do redis.call('ZREM', KEYS[i], id .. '/' .. step .. '/' .. int(number)) end
   seq = seq + 1
 end
 if not current or ARGV[13] == '' then
@@ -49,9 +57,18 @@ if not current or ARGV[13] == '' then
 end
 
 redis.call('RPUSH', log, ARGV[13])
-local last = 15 + 2 * tonumber(ARGV[15])
-for i = 16, last, 2 do redis.call('HSET', run, ARGV[i], ARGV[i + 1]) end
+local last = 16 + 2 * tonumber(ARGV[16])
+for i = 17, last, 2 do redis.call('HSET', run, ARGV[i], ARGV[i + 1]) end
 for i = last + 1, #ARGV do redis.call('HDEL', run, ARGV[i]) end
 redis.call('HSET', run, 'seq', int(seq + 1))
+if head[3] then
+  local batch, row = string.sub(due, 1, -4) .. 'batch:' .. head[3], string.match(id, '%d+$')
+  if ARGV[15] == 'parked' then
+    redis.call('SADD', batch .. ':parked', row)
+  else
+    redis.call('SREM', batch .. ':parked', row)
+  end
+  if ARGV[15] ~= 'busy' then redis.call('SREM', batch .. ':open', row) end
+end
 if ARGV[14] == '' then redis.call('ZREM', due, id) else redis.call('ZADD', due, ARGV[14], id) end
 return {'committed', now}

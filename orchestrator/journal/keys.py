@@ -10,18 +10,34 @@ another node, other workers.
 | ``run:<id>:log``       | list   | events as JSON, oldest first                   | with the run  |
 | ``run:<id>:data``      | hash   | sealed: ``inputs``, ``key`` (run key),         | with the run; |
 |                        |        | ``o:<step>`` outputs, ``q:<step>`` request     | q: the visit  |
+| ``done:<id>``          | string | all three of a run that is put away, in one    | until its     |
+|                        |        | (compact.py); they are gone then               | time is over  |
 | ``due``                | zset   | run → when to look at it next, ms              | unfinished    |
+| ``ended``              | zset   | run that has ended → when it is put away, ms   | until it is   |
+| ``kept``               | zset   | run that is put away → when it ended, ms       | with the run  |
+| ``standing``           | zset   | the same of runs that did something and came   | with the run, |
+|                        |        | to no good end                                 | three times   |
+|                        |        |                                                | as long       |
 | ``runs``               | zset   | run → when it was accepted, ms                 | with the run  |
 | ``plan:<digest>``      | hash   | ``body`` sealed plan, ``r:<step>`` data fields | for good      |
 |                        |        | that the step reads, space-separated           |               |
 | ``key:<hmac>``         | hash   | run key: ``run``, ``at`` (accepted, ms),       | its own, from |
-|                        |        | ``print`` (sealed digests of plan and inputs)  | its last use  |
+|                        |        | ``print`` (sealed: digests of plan and inputs, | its last use  |
+|                        |        | the accounts that it names)                    |               |
 | ``lane:<name>``        | hash   | newest send that was claimed, ms: ``fresh`` of | for good      |
-|                        |        | runs' first messages, ``claimed`` of others    |               |
-| ``limit:<scope>``      | hash   | ``tat``: theoretical arrival time, us (GCRA);  | for good      |
-|                        |        | ``late``: of turns that were missed, us;       |               |
-|                        |        | ``at``: when it was last written, us;          |               |
-|                        |        | ``until``: provider paused before this, ms     |               |
+|                        |        | runs' first messages, ``claimed`` of others;   |               |
+|                        |        | ``bulk-…``: the same of batches                |               |
+| ``limit:<scope>``      | hash   | ``gate``: theoretical arrival time of calls,   | for good      |
+|                        |        | us (GCRA); ``urgent``, ``bulk``: of those that |               |
+|                        |        | wait in line, us; ``back``: calls in a row     |               |
+|                        |        | that were put back by urgent ones; ``at``:     |               |
+|                        |        | when it was last written, us; ``factor`` of    |               |
+|                        |        | the rate that the latest refusals have left,   |               |
+|                        |        | ``cut``: when that was, ms, ``sent`` and       |               |
+|                        |        | ``refused``: calls since then; ``until``:      |               |
+|                        |        | provider paused before this, ms                |               |
+| ``limit:<scope>:busy`` | zset   | run/step/visit whose call is under way → its   | as the calls  |
+|                        |        | lease's end, ms; only with a ``concurrency``   |               |
 | ``stops``              | hash   | provider → who stopped it, when, sealed why    | until it goes |
 |                        |        | (JSON)                                         | on            |
 | ``waiters:<provider>`` | zset   | "run visit step" that met a stop → ``until``   | as the stop   |
@@ -39,6 +55,28 @@ another node, other workers.
 |                        |        | were among them, at least                      |               |
 | ``leader``             | string | the timekeeper that ticks                      | its lease     |
 | ``leader:at``          | string | latest time that a tick has seen, ms           | for good      |
+| ``batches``            | zset   | batch → when it was opened, ms                 | for good      |
+| ``batches:active``     | set    | batches with rows that are not runs yet        | until they    |
+|                        |        |                                                | are           |
+| ``batch:<id>``         | hash   | ``plan``, ``name``, ``lane``, ``window``,      | for good      |
+|                        |        | ``accounts`` where it names some,              |               |
+|                        |        | ``total`` rows, ``next``: how many of them     |               |
+|                        |        | became runs, ``at`` (ms), ``by``, ``size`` of  |               |
+|                        |        | a block; ``print``, ``place``: of the rows;    |               |
+|                        |        | ``over``: cancelled (ms); ``ratio``: failures  |               |
+|                        |        | it may have; ``n:<end>``, ``c:<code>``,        |               |
+|                        |        | ``s:<sum>``: what it counts of ended runs;     |               |
+|                        |        | ``base``, ``base:failed``: of them, when it    |               |
+|                        |        | last went on                                   |               |
+| ``batch:<id>:rows``    | hash   | block → rows, packed and sealed                | until they    |
+|                        |        |                                                | are runs      |
+| ``batch:<id>:index``   | hash   | block → numbers and keys of rows, likewise     | for good      |
+| ``batch:<id>:open``    | set    | rows that have a place in the window           | as they have  |
+| ``batch:<id>:parked``  | set    | rows whose run is in doubt                     | as they are   |
+| ``batch:<id>:out``     | hash   | row → "end code sums", and sealed: its report  | for good      |
+| ``batch:<id>:filling`` | string | somebody fills the window                      | a second      |
+| ``upload:<id>:rows``,  | hash   | as of a batch that is not opened yet           | an hour from  |
+| ``upload:<id>:index``  |        |                                                | the last put  |
 | ``pepper``             | string | sealed: keys the HMAC of run keys              | for good      |
 | ``clock``              | string | tests only: ms added to Redis' time            |               |
 """
@@ -64,6 +102,9 @@ class Keys:
     def data(self, run: str) -> str:
         return self._key("run", run, "data")
 
+    def done(self, run: str) -> str:
+        return self._key("done", run)
+
     def plan(self, digest: str) -> str:
         return self._key("plan", digest)
 
@@ -76,8 +117,17 @@ class Keys:
     def limit(self, scope: str) -> str:
         return self._key("limit", scope)
 
+    def busy(self, scope: str) -> str:
+        return self._key("limit", scope, "busy")
+
     def waiters(self, provider: str) -> str:
         return self._key("waiters", provider)
+
+    def batch(self, batch: str, part: str = "") -> str:
+        return self._key("batch", batch, part) if part else self._key("batch", batch)
+
+    def upload(self, upload: str, part: str) -> str:
+        return self._key("upload", upload, part)
 
     def effect(self, effect: str) -> str:
         return self._key("effect", effect)
@@ -85,6 +135,18 @@ class Keys:
     @property
     def due(self) -> str:
         return self._key("due")
+
+    @property
+    def ended(self) -> str:
+        return self._key("ended")
+
+    @property
+    def kept(self) -> str:
+        return self._key("kept")
+
+    @property
+    def standing(self) -> str:
+        return self._key("standing")
 
     @property
     def runs(self) -> str:
@@ -109,6 +171,14 @@ class Keys:
     @property
     def leader(self) -> str:
         return self._key("leader")
+
+    @property
+    def batches(self) -> str:
+        return self._key("batches")
+
+    @property
+    def active_batches(self) -> str:
+        return self._key("batches", "active")
 
     @property
     def pepper(self) -> str:

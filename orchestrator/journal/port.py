@@ -15,6 +15,7 @@ from orchestrator.engine.advance import Decision
 from orchestrator.engine.events import Event
 from orchestrator.engine.state import State, Visit
 from orchestrator.expressions.nodes import Json
+from orchestrator.journal.batches import Record
 
 #: After a restart of Redis nothing without a key begins for so long, and every worker is heard. ms.
 GRACE: Final = 5_000
@@ -74,6 +75,8 @@ class Limit:
     scope: str
     per_second: float
     burst: int
+    #: Calls under way at once, 0 for any number.
+    concurrency: int = 0
 
 
 class Began(StrEnum):
@@ -94,6 +97,8 @@ class Begun:
     first: int = 0
     #: BEGUN: end of the lease. LIMITED, STOPPED, REWOUND: not before. ms.
     until: int = 0
+    #: BEGUN: when the call is to be made, a quarter of a second after ``now`` at most. ms.
+    at: int = 0
     #: Begins, at least, that this one found Redis to have lost.
     missing: int = 0
 
@@ -115,6 +120,10 @@ class Settlement:
     outputs: Mapping[str, Json] | None = None
     #: (scope, ms): the provider is paused for everybody.
     pause: tuple[str, int] | None = None
+    #: It was called too fast: the scope of ``pause`` is used less from now on.
+    refused: bool = False
+    #: Scopes with a ``concurrency``, in which the call is under way no more.
+    freed: tuple[str, ...] = ()
     #: "provider:id" of what the call made, where a look-up could take it for another call's.
     effect: str = ""
     #: It was looked up, so it is this intent's only if it is nobody else's.
@@ -138,6 +147,8 @@ class NewRun:
     #: The earlier of the two counts.
     deadline: int = 0
     within: int = 0
+    #: As ``State`` has them.
+    accounts: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +156,8 @@ class Acceptance:
     run: str
     #: False when the key had a run already: ``run`` is that one.
     new: bool
-    #: In what the run under this key was accepted for something else: "plan", "inputs".
+    #: In what the run under this key was accepted for something else: "plan", "account",
+    #: "inputs".
     differs: tuple[str, ...] = ()
     #: The run under this key has been removed since; the key holds all the same.
     gone: bool = False
@@ -261,8 +273,9 @@ class Journal(Protocol):
         durable: bool = False,
         provider: str = "",
     ) -> Begun:
-        """A call may be made now: token taken, request frozen, attempt counted, in one script.
+        """A call may be made: token taken, request frozen, attempt counted, in one script.
 
+        Not before ``at``, which is so near that the caller waits for it.
         ``provider``: whose account it is made to; STOPPED while a person has it stopped.
         ``durable``: nothing but this record keeps the call from being made twice; a journal with a
         barrier answers once it is on disk. One without remembers it, and waits for a while after
@@ -300,10 +313,15 @@ class Journal(Protocol):
         """
         ...
 
-    def reopen(self, run: str, step: str, seen: int, *, by: str, reason: str) -> int | None:
+    def reopen(
+        self, run: str, step: str, seen: int, *, by: str, reason: str, batch: str = ""
+    ) -> int | None:
         """Take a bad end back and enter ``step`` anew, whose latest visit was ``seen``.
 
-        The number of the new visit; None when the run has moved on, or is unheard of.
+        ``batch``: the run's own, which no longer counts it as ended.
+
+        The number of the new visit; None when the run has moved on, is unheard of, or its values
+        are erased.
         """
         ...
 
@@ -338,8 +356,11 @@ class Journal(Protocol):
         """run → (seq seen, due ms): look again then, unless something happened meanwhile."""
         ...
 
-    def settle(self, run: str) -> None:
-        """The outbox is done: a finished run leaves the due-set."""
+    def settle(self, run: str, batch: str = "", record: Record | None = None) -> bool:
+        """The outbox is done: a finished run leaves the due-set, and its batch counts it once.
+
+        Whether the caller is to admit the batch's next rows now.
+        """
         ...
 
     def tick(self, leader: str, *, lease_ms: int, limit: int) -> Tick:

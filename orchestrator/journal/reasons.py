@@ -40,3 +40,10 @@ class Reasons:
             except (SealBroken, binascii.Error, UnicodeDecodeError):
                 plain["why"] = SEALED
         return plain
+
+
+def without(line: bytes) -> bytes:
+    """An event as the journal has it, without the reason that it gives."""
+    event = Event.decode(line)
+    rest = {name: value for name, value in event.fields.items() if name not in {_WHY, "why"}}
+    return line if rest == event.fields else replace(event, fields=rest).encode().encode()

@@ -6,18 +6,20 @@ The scripts are beside this file; each opens with its signature and what is atom
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import redis
 
 from orchestrator.engine.advance import Decision
 from orchestrator.engine.events import Event
 from orchestrator.engine.recovery import LEASE_CHECK, RESEND_AFTER
-from orchestrator.engine.state import VERSION, Result, State, Visit
+from orchestrator.engine.state import VERSION, Result, State, Status, Visit
 from orchestrator.errors import UnknownRun
 from orchestrator.expressions.nodes import Json
+from orchestrator.journal.batches import Record, row_of
+from orchestrator.journal.compact import unpack
 from orchestrator.journal.keys import Keys
 from orchestrator.journal.port import (
     GRACE,
@@ -40,6 +42,8 @@ from orchestrator.journal.port import (
     Wake,
 )
 from orchestrator.journal.reasons import Reasons
+from orchestrator.journal.records import recorded, summary
+from orchestrator.journal.redis_archive import RedisArchive, state_in
 from orchestrator.journal.replies import decoded, dumps, pairs, raw, readable, state_of, tail
 from orchestrator.journal.run_keys import RunKeys, differs, fingerprint
 from orchestrator.journal.scripts import Scripts
@@ -59,6 +63,16 @@ EFFECT_LIFE: Final = 8 * 24 * 3_600_000
 
 #: A run key stands for its run for so long after its last use, unless it is set otherwise. ms.
 KEY_LIFE: Final = 400 * 24 * 3_600_000
+
+#: Of a batch, so many runs must have ended before it is judged whether too many fail.
+_LEAST: Final = 20
+#: A run that waits for longer leaves its place in the window to another. ms.
+_LONG: Final = 60_000
+
+#: What an answer of ``begin`` says of begins that are remembered, see witness.py.
+_TOLD: Final = 3
+
+_T = TypeVar("_T")
 
 #: In place of a fence, see commit.lua.
 _NO_LEASE: Final = -1
@@ -94,6 +108,7 @@ class RedisJournal:
         self._scripts = Scripts(client, _SCRIPTS, barrier=barrier)
         self._reasons = Reasons(seal)
         self._names = RunKeys(client, seal, self._keys)
+        self._archive = RedisArchive(client, seal, self._keys)
         self._stored: set[str] = set()
 
     # Submitting.
@@ -108,7 +123,7 @@ class RedisJournal:
         _, name, print_, at, there = reply
         run = name.decode()
         known = self._seal.open(print_, f"{run}:print")
-        differing = differs(new, known)
+        differing = differs(new.digest, new.inputs, known, accounts=new.accounts)
         return Acceptance(run=run, new=False, differs=differing, gone=not there, at=at)
 
     def _accept(self, new: NewRun, *, with_plan: bool) -> Any:
@@ -117,7 +132,8 @@ class RedisJournal:
         key_value = print_ = b""
         if new.key is not None:
             keys.append(self._names.name(new.key))
-            print_ = self._seal.seal(fingerprint(new), f"{new.run}:print")
+            told = fingerprint(new.digest, new.inputs, accounts=new.accounts)
+            print_ = self._seal.seal(told, f"{new.run}:print")
             key_value = self._seal.seal(new.key[1].encode(), f"{new.run}:key")
         plan = self._seal.seal(new.plan, new.digest) if with_plan else b""
         # They go with the plan, which is stored once.
@@ -127,7 +143,7 @@ class RedisJournal:
         return self._scripts.call("accept", keys, durable=True, args=[
             new.run, new.digest, plan, new.name, new.lane, RESEND_AFTER, inputs,
             print_, key_value, self._key_life, k.run(""), new.deadline, new.within,
-            len(reads), *rows, len(new.starts), *new.starts,
+            new.accounts, len(reads), *rows, len(new.starts), *new.starts,
         ])  # fmt: skip
 
     def plan(self, digest: str) -> bytes:
@@ -185,7 +201,6 @@ class RedisJournal:
         k = self._keys
         place = f"{ref.run}:q:{ref.step}"
         sealed = self._seal.seal(frozen, place) if frozen is not None else b""
-        rates = [n for x in limits for n in (round(1_000_000 / x.per_second), x.burst)]
         scopes = [k.limit(x.scope) for x in limits]
         head = [ref.run, ref.step, ref.visit, fence, deadline_ms, LEASE_CHECK, sealed, provider]
         keyless = ["1", *self._remembered()] if durable else ["", "", "", 0]
@@ -193,7 +208,7 @@ class RedisJournal:
         verdict, now, attempt, first, until, *told = self._scripts.call(
             "begin",
             [*self._run_keys(ref.run), *houses, *scopes],
-            [*head, *keyless, *rates],
+            [*head, *keyless, *_rates(limits)],
             durable=durable,
         )
         return Begun(
@@ -202,19 +217,20 @@ class RedisJournal:
             attempt=attempt,
             first=first,
             until=until,
-            missing=self._heard(told) if durable else 0,
+            at=told[3] if len(told) > _TOLD else now,
+            missing=self._heard(told[:_TOLD]) if durable else 0,
         )
 
     def look(self, ref: Ref, fence: int, *, deadline_ms: int, limits: Sequence[Limit]) -> Begun:
         k = self._keys
         state, log, _ = self._run_keys(ref.run)
-        rates = [n for x in limits for n in (round(1_000_000 / x.per_second), x.burst)]
-        verdict, now, until = self._scripts.call(
+        verdict, now, until, *turn = self._scripts.call(
             "look",
             [state, log, k.due, k.clock, *(k.limit(x.scope) for x in limits)],
-            [ref.run, ref.step, ref.visit, fence, deadline_ms, *rates],
+            [ref.run, ref.step, ref.visit, fence, deadline_ms, *_rates(limits)],
         )
-        return Begun(verdict=Began(verdict.decode()), now=now, until=until)
+        at = turn[0] if turn else now
+        return Begun(verdict=Began(verdict.decode()), now=now, until=until, at=at)
 
     def commit(
         self, ref: Ref, fence: int, settlement: Settlement, decision: Decision | None
@@ -227,11 +243,12 @@ class RedisJournal:
         keep = "1" if _may_be_needed(visit) else ""
         seq = decision.seq - 1 if decision else -1
         effect_ms = EFFECT_LIFE if settlement.effect else 0
+        pause = f"{pause_ms} refused" if settlement.refused else pause_ms
         return self._commit(
             ref.run,
-            (scope, settlement.effect or "-"),
+            (scope, settlement.effect or "-", *settlement.freed),
             [ref.step, ref.visit, fence, settlement.event.encode(), visit.encode(), sealed],
-            [pause_ms, keep, effect_ms, int(settlement.adopted), seq],
+            [pause, keep, effect_ms, int(settlement.adopted), seq],
             decision,
         )
 
@@ -249,20 +266,22 @@ class RedisJournal:
     def _commit(
         self,
         run: str,
-        names: tuple[str, str],
+        names: tuple[str, ...],
         head: list[Any],
         rest: list[Any],
         decision: Decision | None,
     ) -> Committed:
         k = self._keys
-        tail: list[Any] = ["", "", 0]
+        tail: list[Any] = ["", "", "", 0]
         if decision is not None:
             changed, removed = decision.fields()
             due = "" if decision.due is None else decision.due
             pairs = [word for pair in changed.items() for word in pair]
-            tail = [decision.event.encode(), due, len(changed), *pairs, *removed]
-        scope, effect = names
+            tail = [decision.event.encode(), due, _standing(decision)]
+            tail += [len(changed), *pairs, *removed]
+        scope, effect, *freed = names
         keys = [*self._run_keys(run), k.due, k.clock, k.limit(scope), k.effect(effect)]
+        keys += [k.busy(scope) for scope in freed]
         verdict, _ = self._scripts.call("commit", keys, [run, *head, *rest, *tail])
         return Committed(verdict.decode())
 
@@ -272,12 +291,20 @@ class RedisJournal:
         (verdict,) = self._scripts.call("control", keys, [run, kind, words])
         return self.read(run) if verdict == b"done" else None
 
-    def reopen(self, run: str, step: str, seen: int, *, by: str, reason: str) -> int | None:
+    def reopen(
+        self, run: str, step: str, seen: int, *, by: str, reason: str, batch: str = ""
+    ) -> int | None:
         why = self._reasons.sealed(reason, f"{run}:why")
         words = tail({"k": "retry", "by": by, **why, "s": step, "n": seen + 1})
         state, log, _ = self._run_keys(run)
         keys = [state, log, self._keys.due, self._keys.clock]
-        _, number = self._scripts.call("reopen", keys, [run, step, seen, words])
+        values = [run, step, seen, words]
+        if batch:
+            keys += [self._keys.batch(batch, part) for part in ("", "open", "out")]
+            values.append(row_of(run))
+        verdict, number = self._scripts.call("reopen", keys, values)
+        if verdict == b"absent" and self._archive.take_out(run):
+            _, number = self._scripts.call("reopen", keys, values)
         return int(number) or None
 
     # The house's own.
@@ -338,9 +365,19 @@ class RedisJournal:
                 self._scripts["postpone"](keys=keys, args=[run, seq, due], client=pipeline)
             pipeline.execute()
 
-    def settle(self, run: str) -> None:
+    def settle(self, run: str, batch: str = "", record: Record | None = None) -> bool:
+        k = self._keys
         state, log, data = self._run_keys(run)
-        self._scripts.call("settle", [state, log, self._keys.due, self._keys.clock, data], [run])
+        keys = [state, log, k.due, k.clock, data]
+        values: list[Any] = [run]
+        if record is not None:
+            row = row_of(run)
+            keys += [k.batch(batch, part) for part in ("", "open", "parked", "out")]
+            keys += [k.stops, k.house]
+            sealed = recorded(self._seal, batch, row, record)
+            values += [batch, row, summary(record), sealed, _LEAST]
+        _, fill = self._scripts.call("settle", keys, values)
+        return bool(fill)
 
     def tick(self, leader: str, *, lease_ms: int, limit: int) -> Tick:
         k = self._keys
@@ -393,27 +430,30 @@ class RedisJournal:
         return int(self._scripts.call("now", [self._keys.clock], []))
 
     def read(self, run: str) -> State | None:
-        with answering():
-            plain: Any = self._client.hgetall(self._keys.run(run))
+        def live() -> Any:
+            return self._client.hgetall(self._keys.run(run))
+
+        plain = self._either(run, live, lambda text: unpack(text)[0])
         return State.decode(decoded(plain.items())) if plain else None
 
     def history(self, run: str, *, reasons: bool = False) -> list[Event]:
-        with answering():
-            lines: Any = self._client.lrange(self._keys.log(run), 0, -1)
+        def live() -> Any:
+            return self._client.lrange(self._keys.log(run), 0, -1)
+
+        lines = self._either(run, live, lambda text: unpack(text)[1]) or []
         events = (Event.decode(line) for line in lines)
         return [self._reasons.told(event, f"{run}:why") if reasons else event for event in events]
 
     def inputs(self, run: str) -> Mapping[str, Json]:
-        return self._value(run, "inputs") or {}
+        return self._values(run, ["inputs"]).get("inputs") or {}
 
     def outputs(self, run: str, steps: Sequence[str]) -> dict[str, Mapping[str, Json]]:
-        found = {step: self._value(run, f"o:{step}") for step in steps}
-        return {step: values for step, values in found.items() if values is not None}
+        found = self._values(run, [f"o:{step}" for step in steps])
+        return {name[2:]: values for name, values in found.items()}
 
     def key_of(self, run: str) -> str | None:
-        with answering():
-            sealed = self._client.hget(self._keys.data(run), "key")
-        return None if sealed is None else self._seal.open(raw(sealed), f"{run}:key").decode()
+        found = self._values(run, ["key"])
+        return str(found["key"]) if found else None
 
     def recent(self, limit: int) -> list[str]:
         with answering():
@@ -421,10 +461,15 @@ class RedisJournal:
         return [run.decode() for run in runs]
 
     def page(self, *, until: int, since: int, limit: int, after: str = "") -> list[Listed]:
-        values = [after, until, since, limit, self._keys.run("")]
+        values = [after, until, since, limit, self._keys.run(""), self._keys.done("")]
+        rows = self._scripts.call("page", [self._keys.runs], values)
         return [
-            Listed(run=run.decode(), accepted=int(accepted), state=readable(plain))
-            for run, accepted, plain in self._scripts.call("page", [self._keys.runs], values)
+            Listed(
+                run=run.decode(),
+                accepted=int(accepted),
+                state=state_in(put_away) if put_away else readable(plain),
+            )
+            for run, accepted, plain, put_away in rows
         ]
 
     # Plumbing.
@@ -447,10 +492,38 @@ class RedisJournal:
     def _run_keys(self, run: str) -> list[str]:
         return [self._keys.run(run), self._keys.log(run), self._keys.data(run)]
 
-    def _value(self, run: str, field: str) -> Any:
+    def _either(self, run: str, live: Callable[[], _T], put_away: Callable[[bytes], _T]) -> _T:
+        """What there is of a run, in either form; what ``live`` says when it is in none."""
         with answering():
-            sealed = self._client.hget(self._keys.data(run), field)
-        return self._json(sealed, f"{run}:{field}")
+            found = live()
+        if found:
+            return found
+        text = self._archive.find(run)
+        if text is not None:
+            return put_away(text)
+        # Taken out between the two looks, or not there at all.
+        with answering():
+            return live()
+
+    def _values(self, run: str, names: Sequence[str]) -> dict[str, Any]:
+        """Those that are there, by name."""
+        if not names:
+            return {}
+
+        def live() -> dict[str, Any]:
+            sealed: Any = self._client.hmget(self._keys.data(run), list(names))
+            there = ((name, value) for name, value in zip(names, sealed, strict=True) if value)
+            return {name: self._value(value, run, name) for name, value in there}
+
+        def put_away(text: bytes) -> dict[str, Any]:
+            found = self._archive.values(run, text)
+            return {name: found[name] for name in names if name in found}
+
+        return self._either(run, live, put_away)
+
+    def _value(self, sealed: Any, run: str, name: str) -> Any:
+        opened = self._seal.open(raw(sealed), f"{run}:{name}")
+        return opened.decode() if name == "key" else json.loads(opened)
 
     def _opened(self, sealed: Any, place: str) -> bytes | None:
         return None if sealed is None else self._seal.open(raw(sealed), place)
@@ -458,6 +531,19 @@ class RedisJournal:
     def _json(self, sealed: Any, place: str) -> Any:
         value = self._opened(sealed, place)
         return None if value is None else json.loads(value)
+
+
+def _rates(limits: Sequence[Limit]) -> list[int]:
+    """As the scripts want them."""
+    return [n for x in limits for n in (round(1_000_000 / x.per_second), x.burst, x.concurrency)]
+
+
+def _standing(decision: Decision) -> str:
+    """What a run is left at, as the window of its batch sees it."""
+    if decision.after.status is Status.UNKNOWN:
+        return "parked"
+    waits = decision.due is not None and decision.due > decision.event.at + _LONG
+    return "idle" if waits and decision.after.status is Status.WAITING else "busy"
 
 
 def _may_be_needed(visit: Visit) -> bool:

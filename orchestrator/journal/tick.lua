@@ -35,9 +35,10 @@ if now < latest or now > latest + 1000 then redis.call('SET', leader .. ':at', i
 
 redis.call('ZREMRANGEBYSCORE', workers, '-inf', now - 86400000)
 -- The lane's marks. One that lies ahead was made before Redis' clock went back.
-local function marks_of(lane)
-  local marks = redis.call('HMGET', lane, 'claimed', 'fresh')
-  for i, name in ipairs({'claimed', 'fresh'}) do
+local function marks_of(lane, batch)
+  local names = batch and {'bulk-claimed', 'bulk-fresh'} or {'claimed', 'fresh'}
+  local marks = redis.call('HMGET', lane, names[1], names[2])
+  for i, name in ipairs(names) do
     marks[i] = marks[i] or '0'
     if tonumber(marks[i]) > now + 1000 then
       redis.call('HDEL', lane, name)
@@ -50,7 +51,7 @@ end
 local reply = {1, now, redis.call('ZRANGEBYSCORE', workers, '(' .. int(now), '+inf')}
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', now, 'LIMIT', 0, ARGV[3])) do
   local hash = redis.call('HGETALL', ARGV[5] .. id)
-  local head = redis.call('HMGET', ARGV[5] .. id, 'lane', 'v')
+  local head = redis.call('HMGET', ARGV[5] .. id, 'lane', 'v', 'batch')
   if #hash == 0 then
     redis.call('ZREM', due, id)
   elseif tonumber(head[2] or '1') > version then
@@ -58,7 +59,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', now, 'LIMIT', 0, AR
     reply[#reply + 1] = {id, '0', '0', {}}
   else
     redis.call('ZADD', due, now + tonumber(ARGV[4]), id)
-    local claimed, fresh = marks_of(ARGV[6] .. head[1])
+    local claimed, fresh = marks_of(ARGV[6] .. head[1], head[3])
     reply[#reply + 1] = {id, claimed, fresh, hash}
   end
 end

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from orchestrator.service.accounts import check_accounts
 from orchestrator.service.control import cancel, pause, resume
 from orchestrator.service.core import Core
 from orchestrator.service.inspect import Report, Run, StepReport, find, recent, unfinished
@@ -18,7 +19,8 @@ from orchestrator.service.submit import check_inputs, submit
 from orchestrator.service.validate import Loaded, validate
 
 __all__ = [
-    "Core", "Filter", "Loaded", "Report", "Run", "StepReport", "cancel", "check_inputs", "each",
+    "Core", "Filter", "Loaded", "Report", "Run", "StepReport", "cancel", "check_accounts",
+    "check_inputs", "each",
     "find", "go_on", "house", "pause", "recent", "resolve", "resume", "retry", "select",
     "stop_all", "stops", "submit", "unfinished", "validate",
 ]  # fmt: skip

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from orchestrator.admission import Admission
 from orchestrator.clock import Clock, Entropy
 from orchestrator.driver import Driver, Plans
+from orchestrator.journal.archive import Archive
+from orchestrator.journal.batches import Batches
 from orchestrator.journal.port import Journal
 from orchestrator.policy.profiles import Profile
 
@@ -16,6 +19,9 @@ class Core:
     journal: Journal
     plans: Plans
     driver: Driver
+    batches: Batches
+    admission: Admission
+    archive: Archive
     profiles: Mapping[str, Profile]
     clock: Clock
     entropy: Entropy

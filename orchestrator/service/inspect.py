@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from orchestrator.engine.advance import DEADLINE_PASSED
+from orchestrator.engine.effects import Effect
 from orchestrator.engine.events import Event
 from orchestrator.engine.state import Phase, State, Status, Visit
 from orchestrator.errors import Diagnostic, NewerRelease, UnknownRun
@@ -16,6 +17,7 @@ from orchestrator.expressions.nodes import Json, Missing
 from orchestrator.plan.graph import Graph
 from orchestrator.plan.model import output_steps
 from orchestrator.plan.secrets import secret_outputs
+from orchestrator.policy.accounts import read as read_accounts
 from orchestrator.service.core import Core
 
 #: States in which a run changes no more by itself.
@@ -67,11 +69,15 @@ class Report:
     secrets: frozenset[str] = frozenset()
     error: StepReport | None = None
     error_code: str = ""
-    #: What stands at the providers, whatever became of the run: step, what, the provider's id.
-    effects: Sequence[tuple[str, str, str]] = ()
+    #: What stands at the providers, whatever became of the run.
+    effects: Sequence[Effect] = ()
     #: ms since the epoch, Redis' clock; 0 for a run that has not ended.
     accepted: int = 0
     ended: int = 0
+    #: When its values were erased for good, outputs among them; 0 for never. ms, as above.
+    forgotten: int = 0
+    #: Provider → label of the account that it was called by.
+    accounts: Mapping[str, str] = field(default_factory=dict)
     diagnostics: Sequence[Diagnostic] = field(default=())
 
     def shown_outputs(self, *, reveal: bool = False) -> dict[str, Json]:
@@ -81,15 +87,18 @@ class Report:
 
     def as_json(self, *, reveal: bool = False) -> dict[str, Json]:
         """The documented shape of ``--json``."""
+        more: dict[str, Json] = {"erased_at": self.forgotten} if self.forgotten else {}
+        more |= {"accounts": dict(self.accounts)} if self.accounts else {}
         return {
             "run": self.run,
             "workflow": self.workflow,
             "state": self.state,
             "outputs": self.shown_outputs(reveal=reveal),
             "steps": [step.as_json() for step in self.steps],
-            "effects": [{"step": s, "what": what, "id": name} for s, what, name in self.effects],
+            "effects": [effect.as_json() for effect in self.effects],
             "error": self._error(),
             "diagnostics": [d.as_json() for d in self.diagnostics],  # type: ignore[misc]
+            **more,
         }
 
     def _error(self) -> Json:
@@ -105,7 +114,7 @@ class Report:
         """Of a run that did not succeed: what it did all the same; "" for nothing known."""
         if self.state == Status.SUCCEEDED or not self.effects:
             return ""
-        done = ", ".join(f"{what} {name} ({step})" for step, what, name in self.effects)
+        done = ", ".join(f"{effect.told} ({effect.step})" for effect in self.effects)
         return f"but {done}"
 
     def explain(self) -> str:
@@ -175,6 +184,8 @@ class Run:
             effects=state.effects,
             accepted=state.accepted,
             ended=state.ended,
+            forgotten=state.forgotten,
+            accounts=read_accounts(state.accounts),
         )
 
     def key(self) -> str | None:

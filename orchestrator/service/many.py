@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
@@ -78,7 +78,7 @@ def is_paused(state: State) -> bool:
 
 def ended_badly(state: State) -> bool:
     """It can be retried."""
-    return state.end in {Status.FAILED, Status.CANCELLED}
+    return state.end in {Status.FAILED, Status.CANCELLED} and not state.forgotten
 
 
 def in_doubt_at(step: str) -> Callable[[State], bool]:
@@ -145,7 +145,12 @@ def each(selection: Selection, act: Callable[[str], object]) -> Iterator[Done]:
     ``act`` has a run's id, e.g. ``partial(cancel, core, by=…, must=True)``. Lazy: what is not
     asked for is not done. Raises JournalUnavailable: what was done until then stands.
     """
-    for run, _ in selection.runs():
+    return done_to((run for run, _ in selection.runs()), act)
+
+
+def done_to(runs: Iterable[str], act: Callable[[str], object]) -> Iterator[Done]:
+    """As ``each``."""
+    for run in runs:
         try:
             act(run)
         except JournalUnavailable:

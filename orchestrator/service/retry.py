@@ -34,6 +34,11 @@ def retry(
         raise UnknownRun(f"no run {run!r} in this journal")
     if state.status not in _ENDS:
         raise RetryRefused(f"the run is {state.status.value}: only one that ended badly is retried")
+    if state.forgotten:
+        raise RetryRefused(
+            "the run's values were erased, so that nothing can be sent for it again: it could only"
+            " be run anew, under another run key"
+        )
     graph = core.plans.graph(state.plan)
     target = step or state.failed_step
     if target not in graph.steps:
@@ -46,7 +51,8 @@ def retry(
             f"from step {target} it would be done again: {', '.join(stands)}; force it if that"
             " is meant"
         )
-    number = core.journal.reopen(run, target, state.visited(target), by=by, reason=reason)
+    seen = state.visited(target)
+    number = core.journal.reopen(run, target, seen, by=by, reason=reason, batch=state.batch)
     if number is None:
         raise RetryRefused("the run has changed meanwhile: look at it again")
     return core.driver.carry_on(run) or state
@@ -55,7 +61,7 @@ def retry(
 def _again(graph: Graph, state: State, target: str) -> list[str]:
     """What stands, of the step and of all that it can lead to."""
     behind = {target, *graph.behind(target)}
-    return [f"{what} {name} ({step})" for step, what, name in state.effects if step in behind]
+    return [f"{e.told} ({e.step})" for e in state.effects if e.step in behind]
 
 
 __all__ = ["retry"]

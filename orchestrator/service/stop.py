@@ -9,6 +9,8 @@ from orchestrator.errors import UnknownProvider
 from orchestrator.journal.port import Pace, Stop, Wake
 from orchestrator.service.core import Core
 
+#: In front of a batch's id: it is stopped as a provider is.
+OF_BATCH: Final = "batch:"
 #: Steps woken in one script: Redis does nothing else meanwhile.
 _BATCH: Final = 100
 #: Steps a second that go on with a provider that has no limit of its own.
@@ -39,18 +41,24 @@ def go_on(core: Core, provider: str, *, by: str, reason: str = "") -> Wake:
     Raises UnknownProvider, JournalUnavailable.
     """
     _check(core, provider)
+    return let_go(core, provider, provider=provider, by=by, reason=reason)
+
+
+def let_go(core: Core, stop: str, *, provider: str, by: str, reason: str) -> Wake:
+    """Take a stop back, and wake all that met it, at the pace of the provider."""
     pace = _pace(core, provider)
-    wake = first = core.journal.go_on(provider, by=by, reason=reason, pace=pace)
+    wake = first = core.journal.go_on(stop, by=by, reason=reason, pace=pace)
     woken = wake.woken
     while wake.left:
-        wake = core.journal.wake(provider, pace=pace, woken=woken)
+        wake = core.journal.wake(stop, pace=pace, woken=woken)
         woken += wake.woken
     return Wake(taken_back=first.taken_back, woken=woken, left=0)
 
 
 def stops(core: Core, *, reasons: bool = False) -> tuple[Stop, ...]:
     """Providers that are stopped, by name."""
-    return tuple(core.journal.stops(reasons=reasons))
+    found = core.journal.stops(reasons=reasons)
+    return tuple(stop for stop in found if not stop.provider.startswith(OF_BATCH))
 
 
 def house(core: Core, *, reasons: bool = False) -> list[Event]:
@@ -75,4 +83,4 @@ def _check(core: Core, provider: str) -> None:
     )
 
 
-__all__ = ["go_on", "house", "stop_all", "stops"]
+__all__ = ["OF_BATCH", "go_on", "house", "let_go", "stop_all", "stops"]

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
-
-import jsonschema_rs
 
 from orchestrator.canvas.messages import TaskId
 from orchestrator.clock import sortable_id
@@ -17,18 +14,19 @@ from orchestrator.expressions.nodes import Input, Json, walk
 from orchestrator.formats.duration import LONGEST
 from orchestrator.journal.port import Acceptance, NewRun
 from orchestrator.plan import codec
+from orchestrator.plan.checker import MAX_KEY, checker
 from orchestrator.plan.model import Plan, Step
+from orchestrator.service.accounts import check_accounts
 from orchestrator.service.core import Core
 from orchestrator.service.inspect import Run
 from orchestrator.settings import DEFAULT_LANE
 
-#: A run's inputs as JSON. Bytes.
-MAX_INPUTS = 256 * 1024
-#: A run key, and the name of its scope. Characters.
-MAX_KEY: Final = 256
 #: The scope of run keys that are given none: the workflow's own.
 WORKFLOW: Final = "workflow"
-_DIFFERS: Final = {"plan": "another document", "inputs": "other inputs"}
+_DIFFERS: Final = {
+    "plan": "another document", "account": "another account", "inputs": "other inputs",
+}  # fmt: skip
+_NONE: Final[Mapping[str, str]] = {}
 
 
 def submit(
@@ -40,6 +38,7 @@ def submit(
     key_scope: str = WORKFLOW,
     lane: str = DEFAULT_LANE,
     deadline: timedelta | datetime | None = None,
+    accounts: Mapping[str, str] = _NONE,
 ) -> Run:
     """Accept a run and send its first segment.
 
@@ -53,12 +52,17 @@ def submit(
     doubt is looked up, and the run has failed (deadline-passed) unless all was done. A run that a
     key stands for keeps the deadline that it was accepted with.
 
-    Raises InputsRefused before anything is stored, RunKeyConflict when the key stands for
-    another plan or other inputs, RunRemoved when its run is not there any more,
+    ``accounts``: provider → label: every call of that provider which durazzo authorizes is made
+    with the secrets of that label, e.g. STRIPE_SECRET_KEY__EU for ``{"stripe": "eu"}``, and with no
+    others. A document's own credentials stay as they are written.
+
+    Raises InputsRefused and UnknownProvider before anything is stored, RunKeyConflict when the key
+    stands for another plan, account or other inputs, RunRemoved when its run is not there any more,
     JournalUnavailable when Redis cannot be asked. A run whose first message could not be sent
     is accepted all the same: the timekeeper sends it.
     """
     given = check_inputs(plan, inputs)
+    named = check_accounts(plan, accounts, core.profiles)
     last, within = _deadline(core, plan, deadline, keyed=key is not None)
     data = codec.encode(plan)
     run = sortable_id(core.clock.unix_ms(), core.entropy.token(10))
@@ -69,11 +73,12 @@ def submit(
         name=plan.name,
         lane=lane,
         starts=plan.starts,
-        reads={step.id: _reads(step) for step in plan.steps},
+        reads={step.id: reads_of(step) for step in plan.steps},
         inputs=given,
-        key=None if key is None else (_scope(plan, key, key_scope), key),
+        key=None if key is None else _named(plan, key, key_scope),
         deadline=last,
         within=within,
+        accounts=named,
     )
     accepted = core.journal.accept(new)
     _check_known(accepted)
@@ -104,12 +109,26 @@ def _deadline(
     return max(at, 1), plan.timeout_ms
 
 
-def _scope(plan: Plan, key: str, scope: str) -> str:
-    for what, text in (("run key", key), ("scope of the run key", scope)):
-        if not text.strip() or len(text) > MAX_KEY:
-            raise InputsRefused([f"the {what} must have 1 to {MAX_KEY} characters"])
+def _named(plan: Plan, key: str, scope: str) -> tuple[str, str]:
+    _check_length("run key", key)
+    return scope_of(plan, scope), key
+
+
+def scope_of(plan: Plan, scope: str) -> str:
+    """As the journal knows it. Raises InputsRefused."""
+    _check_length("scope of the run key", scope)
+    return plan.name if scope == WORKFLOW else scope_named(scope)
+
+
+def scope_named(scope: str) -> str:
+    """Of a caller's own scope."""
     # No workflow's id has a colon in it.
-    return plan.name if scope == WORKFLOW else f"scope:{scope}"
+    return f"scope:{scope}"
+
+
+def _check_length(what: str, text: str) -> None:
+    if not text.strip() or len(text) > MAX_KEY:
+        raise InputsRefused([f"the {what} must have 1 to {MAX_KEY} characters"])
 
 
 def _check_known(accepted: Acceptance) -> None:
@@ -130,33 +149,10 @@ def _check_known(accepted: Acceptance) -> None:
 
 def check_inputs(plan: Plan, inputs: Mapping[str, Json]) -> dict[str, Json]:
     """The inputs with their defaults. Raises InputsRefused with all that is wrong."""
-    defaults = {name: json.loads(text) for name, text in plan.inputs.defaults}
-    given = {**defaults, **inputs}
-    if len(json.dumps(given)) > MAX_INPUTS:
-        raise InputsRefused([f"the inputs are larger than {MAX_INPUTS // 1024} KiB"])
-    problems = [
-        f"input {name!r} is missing: a request or a criterion needs it"
-        for name in plan.inputs.referenced
-        if given.get(name) is None
-    ]
-    validator = jsonschema_rs.validator_for(
-        json.loads(plan.inputs.schema), mask="the value", retriever=_no_retrieval
-    )
-    missing = {name for name in plan.inputs.referenced if given.get(name) is None}
-    for error in validator.iter_errors(given):
-        where = "/".join(str(part) for part in error.instance_path)
-        if not (error.kind.name == "required" and error.kind.property in missing):  # type: ignore[attr-defined]
-            problems.append(f"input {where!r}: {error.message}" if where else error.message)
-    if problems:
-        raise InputsRefused(problems)
-    return given
+    return checker(plan.inputs).check(inputs)
 
 
-def _no_retrieval(uri: str) -> None:
-    raise ValueError(f"a schema may not refer to {uri}")
-
-
-def _reads(step: Step) -> list[str]:
+def reads_of(step: Step) -> list[str]:
     """Data fields that the step's expressions need, as the journal names them."""
     reads_inputs = any(isinstance(n, Input) for node in step.nodes() for n in walk(node))
     return (["inputs"] if reads_inputs else []) + [f"o:{other}" for other in step.reads()]

@@ -4,7 +4,7 @@ A call is one entry from its beginning to what was decided upon it; claims, leas
 and turns are folded into that. What another release wrote, and this one does not know, becomes
 an entry of its own: nothing is left out, and nothing breaks.
 
-Ids and codes only, as the events have them. The one text is a person's own: why a run was
+Ids, codes and amounts only, as the events have them. The one text is a person's own: why a run was
 paused, resumed or cancelled, or a call resolved.
 """
 
@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
 
+from orchestrator.engine.effects import Effect, read
 from orchestrator.engine.events import Event
 from orchestrator.engine.state import ACTIVE, REDIS_REWOUND, Phase, Result, Visit
 from orchestrator.expressions.nodes import Json
@@ -78,8 +79,8 @@ class Entry:
     detail: str = ""
     #: HTTP status, 0 when there was no answer.
     status: int = 0
-    #: What it did to the world outside, e.g. "charged pi_1".
-    effect: str = ""
+    #: What it did to the world outside.
+    effect: Effect | None = None
     #: ms until something came back; SENT_AGAIN: since the message before.
     took: int = -1
     #: ``Then``, or the phase in which the step ended; ENDED, ENDING: the run's end.
@@ -114,7 +115,7 @@ class Entry:
         }
         rest: dict[str, Json] = {
             "result": self.result, "code": self.code, "detail": self.detail, "then": self.then,
-            "effect": self.effect, "again": self.again,
+            "effect": self.effect.as_json() if self.effect else None, "again": self.again,
             "until": self.until, "arrived": list(self.arrived), "awaited": list(self.awaited),
             "next": [{"step": step, "visit": visit} for step, visit in self.next],
             "by": self.by, "reason": self.reason,
@@ -221,7 +222,8 @@ class _Story:
     def _limited(self, event: Event) -> None:
         step, track = self._of(event)
         until = int(event.fields["u"])
-        why = RATE_LIMIT if event.fields.get("v") == until else PROVIDER_PAUSED
+        # It is sent to a worker a little ahead of its turn; a pause is longer than what it had.
+        why = RATE_LIMIT if event.fields.get("v", 0) >= until else PROVIDER_PAUSED
         if (stopped := event.fields.get("st")) is not None:
             why = PROVIDER_STOPPED if stopped else PROVIDER_GOES_ON
         why = REDIS_RESTARTED if event.fields.get("g") else why
@@ -456,7 +458,7 @@ def _landed(entry: Entry, event: Event) -> Entry:
         detail=str(f.get("d", "")),
         status=int(f.get("h", 0)),
         took=event.at - entry.at if entry.what in {What.CALLED, What.LOOKED_UP} else -1,
-        effect=str(f.get("fx", "")),
+        effect=read(entry.step, str(f["fx"])) if f.get("fx") else None,
         again=bool(f.get("r")),
         by=str(f.get("by", "")),
         reason=str(f.get("why", "")),

@@ -17,6 +17,7 @@ from ops.chaos.schedule import Customer, Kind, Strike
 from ops.chaos.storm import Struck
 from ops.chaos.verdict import Court, Verdict
 from ops.chaos.workflows import SENDER, WORKFLOWS
+from orchestrator.engine.effects import Effect
 from orchestrator.engine.events import Event, accepted, control
 from orchestrator.engine.state import Phase, State, Visit
 from orchestrator.service import Report, StepReport
@@ -72,7 +73,8 @@ def story(
     ]
     report = Report(
         run=RUN, workflow="n", state=state.status, outputs={}, steps=steps, error_code=code,
-        error=steps[-1] if code else None, effects=[("s", "did", name) for name in effects],
+        error=steps[-1] if code else None,
+        effects=[Effect(step="s", what="did", id=name) for name in effects],
     )  # fmt: skip
     return Story(
         customer=customer, run=RUN, state=state, report=report, events=events, result=result

@@ -12,7 +12,9 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from ops.cli.commands import Command
+from ops.cli.batch.group import COMMANDS as BATCH
+from ops.cli.batch.group import batch
+from ops.cli.commands import Command, LazyGroup
 from ops.cli.main import BUG, COMMANDS, cli, invoke
 from ops.lab import free_port
 from tests.cli.conftest import CHARGE_AND_TEXT
@@ -25,17 +27,32 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DURAZZO_SERVERS", raising=False)
 
 
-def _command(name: str) -> click.Command:
-    command = cli.get_command(click.Context(cli), name)
+def _command(name: str, group: click.Group = cli) -> click.Command:
+    command = group.get_command(click.Context(group), name)
     assert command is not None
     return command
+
+
+@pytest.mark.parametrize("name", BATCH)
+def test_every_command_of_batches_has_help_and_an_example_that_parses(name: str) -> None:
+    command = _command(name, batch)
+    assert isinstance(command, Command)
+    line = command.example.splitlines()[-1]
+    assert line.startswith(f"durazzo batch {name}")
+    group = click.Context(cli, **cli.context_settings)
+    command.make_context(name, shlex.split(line)[3:], parent=group)
+    result = CliRunner().invoke(cli, ["batch", name, "-h"])
+    assert result.exit_code == 0
+    assert line in result.output
+    own = (command.help or "").split("\n\n")[0].replace("\n", " ")
+    assert BATCH[name][1].rstrip(".") in own
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_help_and_an_example_that_parses(name: str) -> None:
     """And the group's line, written there so that listing imports nothing, is its own."""
     command = _command(name)
-    assert isinstance(command, Command)
+    assert isinstance(command, (Command, LazyGroup))
     line = next(x for x in command.example.splitlines() if x.startswith(f"durazzo {name}"))
     words = shlex.split(line.rstrip("&"))[2:]
     command.make_context(name, words, parent=click.Context(cli, **cli.context_settings))

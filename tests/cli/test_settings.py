@@ -44,6 +44,7 @@ def cases() -> Iterator[tuple[str, str]]:
     yield from (("SERVERS", f'{{"{url}": "http://h"}}') for url in SERVERS)
     yield from (("HEARTBEAT", text) for text in ("nan", "inf", "0", "-1", "1e9", "x", "1 s"))
     yield from (("KEY_LIFE", text) for text in ("0", "1", "36501", "-400", "1.5", "x", "9" * 5_000))
+    yield from (("RETENTION", text) for text in ("0", "36501", "-1", "1.5", "OFF", "9" * 5_000))
     yield from (("SOURCE_HOSTS", text) for text in ("https://h/x", "h:99999", "a b", "\udcff"))
     yield from (("KEYS", text) for text in ("x", "=", ",", "\udcff", "A" * 100))
     yield from (("HOME", text) for text in ("/etc/passwd", "/proc/none", f"/tmp/{'a' * 300}"))
@@ -53,7 +54,7 @@ def cases() -> Iterator[tuple[str, str]]:
 def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DURAZZO_HOME", str(tmp_path / "home"))
     for name in ("REDIS_URL", "SERVERS", "LIMITS", "KEYS", "SEAL", "SOURCE_HOSTS", "HEARTBEAT",
-                 "KEY_LIFE"):  # fmt: skip
+                 "KEY_LIFE", "RETENTION"):  # fmt: skip
         monkeypatch.delenv(f"DURAZZO_{name}", raising=False)
 
 
@@ -103,6 +104,12 @@ def test_a_home_that_is_not_known_is_asked_for(
 def test_a_rate_within_its_bounds_is_taken(rate: float) -> None:
     found = from_environ({"DURAZZO_LIMITS": json.dumps({"stripe/account": rate})})
     assert found.limits == {"stripe/account": rate}
+
+
+@pytest.mark.parametrize(("text", "days"), [("", 30), ("1", 1), ("365", 365), ("off", None)])
+def test_runs_are_kept_for_days_or_for_good(text: str, days: int | None) -> None:
+    kept = from_environ({"DURAZZO_RETENTION": text}).retention_ms
+    assert kept == (None if days is None else days * 24 * 3_600_000)
 
 
 @pytest.mark.parametrize(

@@ -256,6 +256,14 @@ def test_a_failed_run_says_how_to_try_it_again() -> None:
 
 def test_what_stands_all_the_same_comes_first() -> None:
     bench = Bench(charge_and_text())
+    call(bench, "charge", effect="charged pi_1 1999 usd")
+    call(bench, "text", Result.FINAL, code="21211", status=400)
+    assert advice(finished(bench)).splitlines()[0] == "but charged 19.99 USD pi_1 (charge)"
+    assert shown(finished(bench))[1].endswith("called → HTTP 200, charged 19.99 USD pi_1")
+
+
+def test_what_an_earlier_release_told_without_an_amount_stands_as_well() -> None:
+    bench = Bench(charge_and_text())
     call(bench, "charge", effect="charged pi_1")
     call(bench, "text", Result.FINAL, code="21211", status=400)
     assert advice(finished(bench)).splitlines()[0] == "but charged pi_1 (charge)"
@@ -350,7 +358,8 @@ def test_show_and_runs_tell_of_real_runs_without_a_value(durazzo: Shell) -> None
     assert "called → no answer: reset; unknown whether the provider did it" in words
     assert "api.twilio.com may have done it." in words
     (charge,) = durazzo.sandbox.ledger()["charges"]
-    assert f"but charged {charge['payment_intent']} (create-payment)" in words
+    assert charge["amount"] == 2000
+    assert f"but charged 20.00 USD {charge['payment_intent']} (create-payment)" in words
     assert "claimed" not in words
     declined = told_words(durazzo("show", failed))
     assert "called → HTTP 402 card_declined (insufficient_funds); failed" in declined
@@ -370,6 +379,21 @@ def test_show_and_runs_tell_of_real_runs_without_a_value(durazzo: Shell) -> None
     assert ([r["run"] for r in listed["runs"]], listed["looked_at"]) == ([failed], 3)
     both = durazzo("runs", "--unknown", "--state", "paused", "--workflow", "charge-and-sms-confirm")
     assert [line.split()[0] for line in both.out.splitlines()[1:]] == [unknown, paused]
+    assert [line.split("  ")[-1].strip() for line in both.out.splitlines()[:2]] == [
+        "STANDS", "charged 20.00 USD",
+    ]  # fmt: skip
+    effect = {
+        "step": "create-payment", "what": "charged", "id": charge["payment_intent"],
+        "amount": charge["amount"], "currency": "usd",
+    }  # fmt: skip
+    assert everything.json["effects"] == [effect]
+    assert [e["effect"] for e in everything.json["timeline"] if "effect" in e] == [effect]
+    rows = durazzo("runs", "--json").json["runs"]
+    assert {row["run"]: row["effects"] for row in rows} == {
+        unknown: [effect],
+        paused: [],
+        failed: [],
+    }
     assert "of the latest 3 runs" in both.err
     assert "no such runs" in durazzo("runs", "--workflow", "other").err
     for order in orders:

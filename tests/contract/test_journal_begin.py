@@ -175,12 +175,12 @@ def test_a_reserved_turn_is_not_paid_for_twice(world: World) -> None:
     begun = lease.begin(limits=[SLOW])
     assert begun.verdict is Began.LIMITED
     world.advance(begun.until - world.journal.now())
-    tat = world.client.hget(world.keys.limit(SLOW.scope), "tat")
+    line = world.client.hget(world.keys.limit(SLOW.scope), "urgent")
     claim = world.journal.claim(A1, "w1")
     assert claim.state is not None
     lease.state = claim.state
     assert lease.begin(limits=[SLOW]).verdict is Began.YES
-    assert world.client.hget(world.keys.limit(SLOW.scope), "tat") == tat
+    assert world.client.hget(world.keys.limit(SLOW.scope), "urgent") == line
 
 
 def test_a_turn_is_good_for_one_attempt(world: World) -> None:
@@ -207,10 +207,10 @@ def test_of_several_limits_all_are_paid_or_none(world: World) -> None:
     assert verdict is Began.LIMITED
     assert 0 < wait <= 100_000
     # A pause of one scope is the other's as well: nothing is taken.
-    before = world.client.hget(world.keys.limit(wide.scope), "tat")
+    before = world.client.hget(world.keys.limit(wide.scope), "urgent")
     world.client.hset(world.keys.limit(narrow.scope), "until", world.journal.now() + 60_000)
     assert began(world, 3, [wide, narrow])[0] is Began.LIMITED
-    assert world.client.hget(world.keys.limit(wide.scope), "tat") == before
+    assert world.client.hget(world.keys.limit(wide.scope), "urgent") == before
 
 
 def test_scopes_are_apart(world: World) -> None:
@@ -247,12 +247,12 @@ def test_a_pause_does_not_lose_a_turn_that_was_reserved(world: World) -> None:
     lease.state = claim.state
     assert lease.begin(limits=[SLOW]).until == until
     world.advance(5_000)
-    tat = world.client.hget(world.keys.limit(SLOW.scope), "tat")
+    line = world.client.hget(world.keys.limit(SLOW.scope), "urgent")
     claim = world.journal.claim(A1, "w1")
     assert claim.state is not None
     lease.state = claim.state
     assert lease.begin(limits=[SLOW]).verdict is Began.YES
-    assert world.client.hget(world.keys.limit(SLOW.scope), "tat") == tat
+    assert world.client.hget(world.keys.limit(SLOW.scope), "urgent") == line
 
 
 def test_a_limited_visit_that_was_in_doubt_stays_in_doubt(world: World) -> None:

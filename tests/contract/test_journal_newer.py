@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from orchestrator.engine.state import VERSION
 from orchestrator.errors import NewerRelease
 from orchestrator.journal.port import Claimed, Ref
 from orchestrator.journal.redis import NEWER_CHECK
@@ -27,7 +28,8 @@ def newer(world: World) -> World:
     """Two runs that are due: one of this release, one of the next."""
     world.accept(linear("a"))
     world.accept(linear("a"), "run-2")
-    world.client.hset(world.keys.run("run-2"), mapping={"v": "2", "s:a": '["a visit of two"]'})
+    told = {"v": str(VERSION + 1), "s:a": '["a visit of the next"]'}
+    world.client.hset(world.keys.run("run-2"), mapping=told)
     world.advance(60_000)
     world.raw.heartbeat("w1", ttl_ms=600_000)
     return world
@@ -58,7 +60,7 @@ def test_a_newer_release_takes_the_lead_and_an_older_one_does_not_take_it_back(
 ) -> None:
     """It alone can look after all of the runs."""
     assert newer.raw.tick("old", lease_ms=60_000, limit=10).leader
-    monkeypatch.setattr("orchestrator.journal.redis.VERSION", 2)
+    monkeypatch.setattr("orchestrator.journal.redis.VERSION", VERSION + 1)
     assert newer.raw.tick("new", lease_ms=60_000, limit=0).leader
     assert newer.raw.tick("new", lease_ms=60_000, limit=0).leader
     assert not newer.raw.tick("another", lease_ms=60_000, limit=0).leader
@@ -66,10 +68,15 @@ def test_a_newer_release_takes_the_lead_and_an_older_one_does_not_take_it_back(
     assert not newer.raw.tick("old", lease_ms=60_000, limit=10).leader
 
 
-def test_a_leader_of_the_first_release_is_not_overtaken_by_its_like(world: World) -> None:
+def test_a_leader_of_the_first_release_is_not_overtaken_by_its_like(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It wrote its name without a version."""
     world.client.set(world.keys.leader, "w-of-0.1", px=60_000)
-    assert not world.raw.tick("new", lease_ms=60_000, limit=0).leader
+    monkeypatch.setattr("orchestrator.journal.redis.VERSION", 1)
+    assert not world.raw.tick("old", lease_ms=60_000, limit=0).leader
+    monkeypatch.undo()
+    assert world.raw.tick("new", lease_ms=60_000, limit=0).leader
 
 
 def test_reading_a_run_of_a_newer_release_says_so(newer: World) -> None:

@@ -15,6 +15,7 @@ from orchestrator.service.many import begins_more, ended_badly, goes_on, is_paus
 from orchestrator.wiring import load_profiles
 from tests.contract.conftest import World
 from tests.fakes import plans
+from tests.fakes.batching import no_batches
 from tests.fakes.clock import ManualClock, SeededEntropy
 from tests.fakes.journal import take
 from tests.fakes.world import Broker
@@ -83,6 +84,7 @@ def core_of(world: World) -> Core:
         plans=cache,
         driver=Driver(world.journal, cache, Broker()),
         profiles=load_profiles(),
+        **no_batches(cache),
         clock=ManualClock(),
         entropy=SeededEntropy(),
     )

@@ -142,7 +142,7 @@ class Queue:
     def announce(self, _run: str, _state: State) -> None:
         raise AssertionError("nothing ends here")
 
-    def backlog(self, _lane: str, *, fresh: bool | None = None) -> int:
+    def backlog(self, _lane: str, *, fresh: bool | None = None, bulk: bool = False) -> int:
         return len(self.tasks)
 
 
@@ -177,7 +177,7 @@ def _call(world: World, ref: Ref) -> list[int]:
     if begun.verdict is not Began.YES:
         return []
     world.client.zrem(world.keys.due, ref.run)
-    return [begun.now]
+    return [begun.at]
 
 
 def test_retries_of_one_moment_are_spread_over_their_whole_back_off() -> None:

@@ -91,11 +91,11 @@ def test_a_call_under_way_lands_and_what_follows_waits(world: World) -> None:
 def test_a_stop_costs_no_token_and_loses_none_that_was_taken(world: World) -> None:
     slow = Limit(scope="stripe/account", per_second=0.01, burst=1)
     leased(world, "run-0").begin(limits=[slow], provider="stripe")
-    tat = world.client.hget(world.keys.limit(slow.scope), "tat")
+    line = world.client.hget(world.keys.limit(slow.scope), "urgent")
     reserved = leased(world)
     turn = reserved.begin(limits=[slow], provider="stripe").until
-    taken = world.client.hget(world.keys.limit(slow.scope), "tat")
-    assert taken != tat
+    taken = world.client.hget(world.keys.limit(slow.scope), "urgent")
+    assert taken != line
     world.journal.stop("stripe", **WHO)
     world.advance(turn - world.journal.now())
     claimed(world, reserved)
@@ -103,7 +103,7 @@ def test_a_stop_costs_no_token_and_loses_none_that_was_taken(world: World) -> No
     world.journal.go_on("stripe", by="ops", reason="", pace=PACE)
     claimed(world, reserved)
     assert reserved.begin(limits=[slow], provider="stripe").verdict is Began.YES
-    assert world.client.hget(world.keys.limit(slow.scope), "tat") == taken
+    assert world.client.hget(world.keys.limit(slow.scope), "urgent") == taken
 
 
 def test_what_may_have_been_done_is_looked_up_all_the_same(world: World) -> None:

@@ -26,6 +26,7 @@ _DIFFERS = (
     (r"\bcus_\w{14}", "cus_ID"),
     (r"\bSM[0-9a-f]{32}", "SM_ID"),
     (r"\b0[0-9a-hjkmnp-tv-z]{25}\b", "RUN"),
+    (r"\bb-[a-z2-7]{16}\b", "BATCH"),
     (r"\b[0-9a-f]{32}\b", "HEX"),
     (r"\b\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", "DATE"),
     (r"\b\d+(\.\d+)? (s|ms)\b", "TIME"),

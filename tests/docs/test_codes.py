@@ -54,7 +54,7 @@ from orchestrator.formats.web.fetch import Fetcher
 from orchestrator.service.validate import read
 from tests.fakes.clock import ManualClock
 from tests.unit.formats.loading import PROVIDERS
-from workers.http import Phase
+from workers.connections import Phase
 
 FOLDER: Final = CHECKOUT / "ops" / "docs" / "codes"
 REWRITE: Final = bool(os.environ.get("DURAZZO_REWRITE_GOLDEN"))

@@ -9,6 +9,7 @@ from orchestrator.engine.advance import Decision, advance
 from orchestrator.engine.events import Event, apply, fold, outcome_landed
 from orchestrator.engine.state import Outcome, Result, State, Visit
 from orchestrator.expressions.nodes import Json
+from orchestrator.journal.batches import Record
 from orchestrator.journal.port import (
     Acceptance,
     Began,
@@ -106,8 +107,10 @@ class CheckedJournal:
         check_fold(self.inner, run)
         return state
 
-    def reopen(self, run: str, step: str, seen: int, *, by: str, reason: str) -> int | None:
-        number = self.inner.reopen(run, step, seen, by=by, reason=reason)
+    def reopen(
+        self, run: str, step: str, seen: int, *, by: str, reason: str, batch: str = ""
+    ) -> int | None:
+        number = self.inner.reopen(run, step, seen, by=by, reason=reason, batch=batch)
         check_fold(self.inner, run)
         return number
 
@@ -144,9 +147,10 @@ class CheckedJournal:
         for run in times:
             check_fold(self.inner, run)
 
-    def settle(self, run: str) -> None:
-        self.inner.settle(run)
+    def settle(self, run: str, batch: str = "", record: Record | None = None) -> bool:
+        fill = self.inner.settle(run, batch, record)
         check_fold(self.inner, run)
+        return fill
 
     def tick(self, leader: str, *, lease_ms: int, limit: int) -> Tick:
         return self.inner.tick(leader, lease_ms=lease_ms, limit=limit)

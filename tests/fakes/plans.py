@@ -119,6 +119,7 @@ def new_run(
     lane: str = "default",
     deadline: int = 0,
     within: int = 0,
+    accounts: str = "",
 ) -> NewRun:
     """As ``service.submit`` makes it."""
     data = codec.encode(flow)
@@ -134,6 +135,7 @@ def new_run(
         key=key,
         deadline=deadline,
         within=within,
+        accounts=accounts,
     )
 
 

@@ -60,6 +60,8 @@ class Effect:
     key: str
     at: int
     id: str
+    #: In minor units; 0 for a text.
+    amount: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,8 @@ class Provider:
     looked: list[Look] = field(default_factory=list)
     #: How long each call, or look-up, was allowed to take. s.
     allowed: list[float] = field(default_factory=list)
+    #: By what each of them was authorized.
+    authorized: list[str] = field(default_factory=list)
     #: Keys that came with other bytes than before.
     changed: list[str] = field(default_factory=list)
     #: Payment intents as Stripe has them now, by id.
@@ -125,7 +129,7 @@ class Provider:
         url: str,
         deadline_s: float,
     ) -> Result:
-        assert dict(headers).get("Authorization")
+        self.authorized.append(dict(headers)["Authorization"])
         assert url == request.url
         assert deadline_s > 0
         self.allowed.append(deadline_s)
@@ -221,7 +225,8 @@ class Provider:
         body = request.body or b""
         form = parse_qs(body.decode())
         run, step = form["metadata[reference]"][0], form["metadata[step]"][0]
-        charge = Effect(run, step, key, self.clock.now, f"pi_{len(self.intents)}")
+        name, amount = f"pi_{len(self.intents)}", int(form["amount"][0])
+        charge = Effect(run, step, key, self.clock.now, name, amount)
         intent = self._intent(charge, form)
         if weather == "declined":
             error: dict[str, Json] = {"code": "card_declined", "type": "card_error"}
@@ -240,14 +245,14 @@ class Provider:
     def _intent(self, charge: Effect, form: dict[str, list[str]]) -> dict[str, Json]:
         intent: dict[str, Json] = {
             "object": "payment_intent", "id": charge.id, "created": charge.at // 1000,
-            "amount": int(form["amount"][0]), "currency": form["currency"][0],
+            "amount": charge.amount, "amount_received": 0, "currency": form["currency"][0],
             "metadata": {"reference": charge.run, "step": charge.step},
         }  # fmt: skip
         self.intents[charge.id] = intent
         return intent
 
     def _confirmed(self, charge: Effect) -> None:
-        self.intents[charge.id]["status"] = "succeeded"
+        self.intents[charge.id] |= {"status": "succeeded", "amount_received": charge.amount}
         self.charges.append(charge)
 
     def _text(self, request: FrozenRequest, weather: Weather) -> Answer:

@@ -13,13 +13,17 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
-from orchestrator.canvas.messages import TaskId
+from orchestrator.admission import Admission
+from orchestrator.canvas.messages import TaskId, priority
 from orchestrator.driver import Driver, Plans
 from orchestrator.engine.advance import Decision
+from orchestrator.engine.effects import Totals
 from orchestrator.engine.events import Event
 from orchestrator.engine.state import Phase, State, Status, Visit
 from orchestrator.errors import DurazzoError, JournalUnavailable
 from orchestrator.expressions.nodes import Json
+from orchestrator.journal.archive import Tidied
+from orchestrator.journal.batches import Admitted, Admittee, Batch, Record
 from orchestrator.journal.port import (
     Acceptance,
     Begun,
@@ -36,7 +40,9 @@ from orchestrator.journal.port import (
     Tick,
     Wake,
 )
-from orchestrator.journal.redis import RedisJournal
+from orchestrator.journal.redis import KEY_LIFE, RedisJournal
+from orchestrator.journal.redis_archive import RedisArchive, Whole
+from orchestrator.journal.redis_batches import RedisBatches
 from orchestrator.journal.seal import NoSeal
 from orchestrator.plan import codec
 from orchestrator.plan.graph import Graph
@@ -45,6 +51,7 @@ from orchestrator.service.core import Core
 from orchestrator.service.retry import retry
 from orchestrator.wiring import load_profiles
 from tests.fakes.actors import HEARD, Actor, Fate, Silence, current, pause
+from tests.fakes.batching import no_batches
 from tests.fakes.clock import ManualClock, SeededEntropy
 from tests.fakes.journal import check_fold
 from tests.fakes.plans import new_run
@@ -53,6 +60,7 @@ from tests.fakes.servers import fake_redis
 from workers.attempt import Attempt
 from workers.credentials import Credentials
 from workers.held import Checkpoint
+from workers.tidying import Tidying
 from workers.timekeeper import Timekeeper
 from workers.told import Said, Told
 
@@ -139,8 +147,12 @@ class StoppingJournal:
         found: State | None = self._change("control", run, kind, by=by, reason=reason)
         return found
 
-    def reopen(self, run: str, step: str, seen: int, *, by: str, reason: str) -> int | None:
-        found: int | None = self._change("reopen", run, step, seen, by=by, reason=reason)
+    def reopen(
+        self, run: str, step: str, seen: int, *, by: str, reason: str, batch: str = ""
+    ) -> int | None:
+        found: int | None = self._change(
+            "reopen", run, step, seen, by=by, reason=reason, batch=batch
+        )
         return found
 
     def mark_sent(self, ref: Ref, seen: Visit, *, patience_ms: int) -> int | None:
@@ -150,8 +162,9 @@ class StoppingJournal:
     def postpone(self, times: Mapping[str, tuple[int, int]]) -> None:
         self._change("postpone", times)
 
-    def settle(self, run: str) -> None:
-        self._change("settle", run)
+    def settle(self, run: str, batch: str = "", record: Record | None = None) -> bool:
+        fill: bool = self._change("settle", run, batch, record)
+        return fill
 
     def tick(self, leader: str, *, lease_ms: int, limit: int) -> Tick:
         found: Tick = self._change("tick", leader, lease_ms=lease_ms, limit=limit)
@@ -218,6 +231,31 @@ class StoppingJournal:
         return self._inner.house(reasons=reasons)
 
 
+class StoppingBatches(RedisBatches):
+    """The real batches, with places to die around the change that rows become runs by."""
+
+    def admit(
+        self, batch: Batch, starts: Sequence[str], admittees: Sequence[Admittee], *, drop: int = -1
+    ) -> Admitted:
+        pause("admit")
+        admitted = super().admit(batch, starts, admittees, drop=drop)
+        pause("admitted")
+        return admitted
+
+
+class StoppingArchive(RedisArchive):
+    """The real archive, with places to die around all that it does at a tick."""
+
+    def tidy(self, limit: int) -> Tidied:
+        pause("tidy")
+        return super().tidy(limit)
+
+    def _read(self, runs: Sequence[str]) -> list[Whole]:
+        found = super()._read(runs)
+        pause("put-away")
+        return found
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """What the broker carries: a chain of tasks, or the error callback of one."""
@@ -226,6 +264,8 @@ class Message:
     tasks: tuple[TaskId, ...]
     #: It waits behind all that are not.
     fresh: bool = False
+    #: Of a batch: it waits behind all that are not, fresh or under way.
+    bulk: bool = False
 
 
 class Broker:
@@ -237,8 +277,8 @@ class Broker:
         self.announced: dict[str, set[str]] = {}
 
     def put(self, message: Message) -> None:
-        first = next((i for i, m in enumerate(self.queue) if m.fresh), len(self.queue))
-        self.queue.insert(len(self.queue) if message.fresh else first, message)
+        later = (i for i, m in enumerate(self.queue) if _priority(m) > _priority(message))
+        self.queue.insert(next(later, len(self.queue)), message)
         if message not in self.ever:
             self.ever.append(message)
 
@@ -248,14 +288,20 @@ class Broker:
         rest = graph.segment(task.step)[1:]
         tasks = (TaskId(task.run, s, state.visited(s) + 1, 1) for s in rest)
         fresh = graph.is_fresh(task.step, task.visit, task.send)
-        self.put(Message("step", (task, *tasks), fresh))
+        self.put(Message("step", (task, *tasks), fresh, bool(state.batch)))
 
     def announce(self, run: str, state: State) -> None:
         pause("announce")
         self.announced.setdefault(run, set()).add(state.end)
 
-    def backlog(self, lane: str, *, fresh: bool | None = None) -> int:
-        return sum(fresh in {None, message.fresh} for message in self.queue)
+    def backlog(self, lane: str, *, fresh: bool | None = None, bulk: bool = False) -> int:
+        if fresh is None:
+            return len(self.queue)
+        return sum((m.fresh, m.bulk) == (fresh, bulk) for m in self.queue)
+
+
+def _priority(message: Message) -> int:
+    return priority(bulk=message.bulk, fresh=message.fresh)
 
 
 class Worker:
@@ -270,7 +316,9 @@ class Worker:
         self.raw = RedisJournal(world.client, NoSeal(), guard=world.guard)
         journal = StoppingJournal(self.raw)
         plans = Plans(journal)
-        self.driver = Driver(journal, plans, world.broker)
+        batches = StoppingBatches(world.client, NoSeal(), key_life_ms=KEY_LIFE)
+        self.admission = Admission(batches, plans, world.broker)
+        self.driver = Driver(journal, plans, world.broker, self.admission.fill)
         self.attempt = Attempt(
             worker=name,
             journal=journal,
@@ -286,8 +334,10 @@ class Worker:
             reached=_reached,
         )
         self.timekeeper = Timekeeper(
-            me=name, journal=journal, plans=plans, driver=self.driver, queues=world.broker
-        )
+            me=name, journal=journal, plans=plans, driver=self.driver, queues=world.broker,
+            tend=self.admission.tend,
+            tidy=Tidying(StoppingArchive(world.client, NoSeal()), world.clock),
+        )  # fmt: skip
         self.beat()
 
     def beat(self) -> None:
@@ -312,6 +362,7 @@ class World:
         self.entropy = SeededEntropy()
         self.client = self._stack.enter_context(fake_redis(self.clock))
         self.raw = RedisJournal(self.client, NoSeal())
+        self.batches = RedisBatches(self.client, NoSeal(), key_life_ms=KEY_LIFE)
         self.journal = StoppingJournal(self.raw)
         self.secrets = dict(SECRETS)
         self.broker = Broker()
@@ -333,7 +384,15 @@ class World:
 
     # What people do.
 
-    def submit(self, flow: Plan, *, sent: bool = True, echo: bool = False, within: int = 0) -> str:
+    def submit(
+        self,
+        flow: Plan,
+        *,
+        sent: bool = True,
+        echo: bool = False,
+        within: int = 0,
+        accounts: str = "",
+    ) -> str:
         """``sent``: False when the submitter died before its first message went out.
 
         ``echo``: True when its client lost the answer, and sent the whole again. ``within``: ms to
@@ -342,7 +401,8 @@ class World:
         run = f"run-{self._accepted}"
         self._accepted += 1
         self.runs[run] = flow
-        new = new_run(flow, run, inputs={"order": run, "amount": 4_200}, within=within)
+        given: dict[str, object] = {"order": run, "amount": 4_200}
+        new = new_run(flow, run, inputs=given, within=within, accounts=accounts)
         assert self.raw.accept(new).new
         if echo:
             assert self.raw.accept(new).run == run
@@ -370,6 +430,7 @@ class World:
             plans=worker.driver._plans,
             driver=worker.driver,
             profiles=load_profiles(),
+            **no_batches(worker.driver._plans),
             clock=self.clock,
             entropy=self.entropy,
         )
@@ -401,7 +462,7 @@ class World:
         self._start(actor, fate, passes, weather)
         if actor.crashed:
             # Celery calls the error callback for a killed pool child as well.
-            self.broker.put(Message("fallback", message.tasks[:1]))
+            self.broker.put(Message("fallback", message.tasks[:1], bulk=message.bulk))
         return actor
 
     def _task(self, host: Worker, message: Message, ref: Ref) -> None:
@@ -417,10 +478,10 @@ class World:
             return
         if told.said in {Said.FAILED, Said.HANDLED}:
             pause("errback")
-            self.broker.put(Message("fallback", message.tasks[:1]))
+            self.broker.put(Message("fallback", message.tasks[:1], bulk=message.bulk))
         elif told.said is Said.GO_ON and rest:
             pause("chain")
-            self.broker.put(Message("step", rest))
+            self.broker.put(Message("step", rest, bulk=message.bulk))
 
     def tick(
         self, worker: int = 0, fate: Fate = "end", passes: int = 0, *, echo: bool = False
@@ -576,6 +637,11 @@ class World:
         ]  # fmt: skip
         effects = [e for e in (*self.provider.charges, *self.provider.texts) if e.run == run]
         assert sorted(known) == sorted(e.step for e in effects), f"{run}: {known} but {effects}"
+        told = Totals.of(state.effects)
+        charged = sum(charge.amount for charge in self.provider.charges if charge.run == run)
+        assert sum(told.amounts.get("charged", {}).values()) == charged, f"{run}: {told}"
+        texts = [text for text in self.provider.texts if text.run == run]
+        assert told.counts.get("texted", 0) == len(texts), f"{run}: {told}"
         if state.end == "succeeded":
             assert known, "succeeded without doing anything"
         if state.end == "failed":

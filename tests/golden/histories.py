@@ -185,7 +185,7 @@ def too_late() -> History:
     bench.now = bench.state.deadline
     bench.decide()
     bench.now += 2_000
-    land(bench, "second", effect="charged pi_1")
+    land(bench, "second", effect="charged pi_1 1999 usd")
     return finished(bench)
 
 

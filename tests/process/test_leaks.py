@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -38,6 +39,9 @@ CREDENTIALS = (
     "STRIPE_SECRET_KEY", "TWILIO_AUTH_TOKEN", "TWILIO_ACCOUNT_SID", "FINTECTURE_APP_ID",
     "FINTECTURE_APP_SECRET", "ANTHROPIC_API_KEY",
 )  # fmt: skip
+
+#: How much money an effect moved, which events and visits tell in clear beside its id.
+AMOUNT = re.compile(r"(?<=charged )(pi_\w+) [0-9]+ [a-z]{3}\b")
 
 
 class Tap:
@@ -85,21 +89,30 @@ def _get(url: str) -> str:
         return ""
 
 
-def dump(url: str) -> bytes:
+def packed(url: str) -> str:
+    """Every value that Redis holds, as Redis packs it."""
+    with connect(url) as client:
+        found = [client.dump(key) or b"" for key in client.scan_iter("*")]
+    return b"\n".join(found).decode("latin-1")
+
+
+def dump(url: str) -> str:
     """Every key and every value that Redis holds."""
     found = []
     with connect(url) as client:
         for key in client.scan_iter("*"):
-            found += [key, client.dump(key) or b""]
+            found.append(key)
             readers: dict[bytes, Callable[[bytes], Any]] = {
                 b"hash": lambda k: [x for pair in client.hgetall(k).items() for x in pair],
                 b"list": lambda k: client.lrange(k, 0, -1),
                 b"string": lambda k: [client.get(k)],
-                b"zset": lambda k: client.zrange(k, 0, -1),
+                b"zset": lambda k: [
+                    str(x).encode() for x in client.zrange(k, 0, -1, withscores=True)
+                ],
                 b"set": lambda k: list(client.smembers(k)),
             }
             found += readers[client.type(key)](key)
-    return b"\n".join(found)
+    return b"\n".join(found).decode("latin-1")
 
 
 def private(home: House, inputs: dict[str, object]) -> dict[str, str]:
@@ -117,6 +130,11 @@ def private(home: House, inputs: dict[str, object]) -> dict[str, str]:
         f"{n} in a URL": quote(v, safe="") for n, v in values.items() if quote(v, safe="") != v
     }
     return values | coded | quoted
+
+
+def but_effects(text: str) -> str:
+    """Without the amounts that are told of effects: anywhere else the same number is a leak."""
+    return AMOUNT.sub(r"\1", text)
 
 
 def leaks(text: str, words: dict[str, str]) -> list[str]:
@@ -187,9 +205,14 @@ def test_nothing_private_is_in_messages_results_logs_flower_or_redis(at_home: Ho
     assert leaks(shown, words) == []
     assert leaks(at_home.logs(), words) == []
     assert "attempt.finished" in at_home.logs()
-    assert leaks(tap.text(), words) == []
+    assert leaks(but_effects(tap.text()), words) == []
     assert "durazzo.step" in tap.text(), "the tap saw the broker's messages"
-    assert leaks(dump(url).decode("latin-1"), words) == []
+    results = "\n".join(line for line in tap.lines if "celery-task-meta" in line)
+    assert "succeeded" in results
+    assert leaks(results, words) == []
+    assert leaks(but_effects(dump(url)), words) == []
+    # Redis may pack an effect's text in pieces, where its amount is told from no other.
+    assert leaks(packed(url), {n: w for n, w in words.items() if n != "amount"}) == []
 
 
 def test_the_scan_finds_what_it_looks_for_when_sealing_is_off(tmp_path: Path) -> None:
@@ -197,7 +220,6 @@ def test_the_scan_finds_what_it_looks_for_when_sealing_is_off(tmp_path: Path) ->
         home.worker()
         inputs = home.charge_inputs(amount=271828)
         home.submit(plan_of(CHARGE_AND_TEXT), inputs).wait(20)
-        found = leaks(
-            dump(home.environ["DURAZZO_REDIS_URL"]).decode("latin-1"), private(home, dict(inputs))
-        )
+        held = dump(home.environ["DURAZZO_REDIS_URL"])
+        found = leaks(but_effects(held), private(home, dict(inputs)))
     assert {"toPhone", "amount", "text"} <= set(found)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from typing import Any
+
 import httpx
 import pytest
 
+from orchestrator.engine.effects import Totals
 from orchestrator.engine.state import Status
 from orchestrator.journal.keys import Keys
 from orchestrator.plan.model import Plan
@@ -31,6 +35,21 @@ def later(home: House) -> None:
     """Redis' clock is durazzo's: nobody waits for it here."""
     with connect(home.environ["DURAZZO_REDIS_URL"]) as client:
         client.incrby(Keys().clock, LATER)
+
+
+def told(run: Run) -> dict[str, Any]:
+    """What the run says that it did, added up."""
+    return Totals.of(run.report().effects).as_json()
+
+
+def booked(home: House) -> dict[str, Any]:
+    """The same by the providers' books."""
+    books = home.ledger()
+    charged: Counter[str] = Counter()
+    for row in books["charges"]:
+        charged[row["currency"]] += row["amount"]
+    texted = {"texted": len(books["messages"])} if books["messages"] else {}
+    return ({"charged": dict(charged)} if charged else {}) | texted
 
 
 def looked_up(home: House, run: Run) -> None:
@@ -142,6 +161,7 @@ def test_a_payment_that_waits_for_its_customer_is_looked_at_again(
     assert run.state().code == code
     assert posts(at_home, "/payment_intents") == 1
     assert len(at_home.ledger()["messages"]) == (ends == "succeeded")
+    assert told(run) == booked(at_home)
 
 
 def test_a_confirmation_that_had_already_succeeded_is_no_failure_of_a_paid_order(
@@ -161,6 +181,7 @@ def test_a_confirmation_that_had_already_succeeded_is_no_failure_of_a_paid_order
     wait_for(lambda: run.status() == "succeeded", "the end")
     assert len(at_home.ledger()["charges"]) == 1
     assert run.state().visits["create_intent"].number == 1, "no fallback was taken"
+    assert told(run) == booked(at_home)
 
 
 def transfer() -> Plan:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.engine.effects import Effect
 from orchestrator.expressions.nodes import Json
 from orchestrator.service import Report
 from tests.process.house import (
@@ -112,8 +113,14 @@ def test_in_reality_the_published_dunning_fails_who_paid_and_says_what_stands(re
     report = run(real, DUNNING, real.dunning_inputs(paymentMethod="pm_card_visa"))
     assert (report.state, report.error_code) == ("failed", "criteria-not-met")
     [charge] = real.ledger()["charges"]
-    assert list(report.effects) == [("attempt-payment", "charged", charge["payment_intent"])]
-    assert report.stands() == f"but charged {charge['payment_intent']} (attempt-payment)"
+    [effect] = report.effects
+    assert effect == Effect(
+        step="attempt-payment", what="charged", id=charge["payment_intent"],
+        amount=charge["amount"], currency=charge["currency"],
+    )  # fmt: skip
+    sum_of_it = f"{charge['amount'] / 100:.2f} {charge['currency'].upper()}"
+    stands = f"but charged {sum_of_it} {charge['payment_intent']} (attempt-payment)"
+    assert report.stands() == stands
 
 
 def test_in_reality_the_published_transfer_fails_for_want_of_the_payer(real: House) -> None:

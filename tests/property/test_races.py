@@ -26,6 +26,7 @@ from orchestrator.errors import RetryRefused
 from orchestrator.journal.keys import Keys
 from orchestrator.journal.port import Committed, Ref
 from orchestrator.journal.redis import RedisJournal
+from orchestrator.journal.scripts import Scripts
 from orchestrator.journal.seal import NoSeal
 from orchestrator.plan.model import Plan
 from orchestrator.policy.outcomes import Result
@@ -34,6 +35,7 @@ from orchestrator.service.core import Core
 from orchestrator.service.retry import retry
 from orchestrator.wiring import load_profiles
 from tests.fakes import plans
+from tests.fakes.batching import no_batches
 from tests.fakes.journal import check_fold
 from tests.fakes.provider import Provider, Weather
 from tests.fakes.servers import binaries, running
@@ -80,18 +82,35 @@ class Start:
         assert self._fired.wait(60)
 
 
+class PacedScripts:
+    """The real scripts, which tell when they are called."""
+
+    def __init__(self, inner: Scripts, passed: Callable[[], None]) -> None:
+        self._inner = inner
+        self._passed = passed
+
+    def __getitem__(self, name: str) -> Any:
+        return self._inner[name]
+
+    def call(self, name: str, *args: Any, **named: Any) -> Any:
+        self._passed()
+        try:
+            return self._inner.call(name, *args, **named)
+        finally:
+            self._passed()
+
+
 class PacedJournal(RedisJournal):
     """The real journal, which tells when it is used, and counts decisions that came too late."""
 
     start = Start(0)
     news = 0
 
-    def _call(self, name: str, *args: Any, **named: Any) -> Any:
-        self.start.passed()
-        try:
-            return super()._call(name, *args, **named)
-        finally:
-            self.start.passed()
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        # Each race has another start.
+        paced: Any = PacedScripts(self._scripts, lambda: self.start.passed())  # noqa: PLW0108
+        self._scripts = paced
 
     def _commit(self, *args: Any, **named: Any) -> Committed:
         committed = super()._commit(*args, **named)
@@ -165,6 +184,7 @@ class Race:
         self.provider = RacingProvider(house.journal, random.Random(seed))
         self.core = Core(
             journal=self.journal, plans=house.plans, driver=self.driver, profiles=load_profiles(),
+            **no_batches(house.plans),
             clock=SystemClock(), entropy=SystemEntropy(),
         )  # fmt: skip
         self.timekeeper = Timekeeper(

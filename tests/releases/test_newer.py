@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 from ops import lab
 from ops.sandbox.server import BackgroundSandbox
 from orchestrator.canvas.messages import FALLBACK_TASK, STEP_TASK
-from orchestrator.engine.state import Status
+from orchestrator.engine.state import VERSION, Status
 from orchestrator.journal.keys import Keys
 from tests.releases.hands import KEY, Hands, Offset
 from tests.releases.record import inputs, plan
@@ -49,7 +49,8 @@ def submit(hands: Hands) -> str:
 def of_the_next(hands: Hands) -> str:
     """A run whose hash says so."""
     run = submit(hands)
-    hands.client.hset(Keys().run(run), mapping={"v": "2", "s:create-payment": '["new"]'})
+    told = {"v": str(VERSION + 1), "s:create-payment": '["new"]'}
+    hands.client.hset(Keys().run(run), mapping=told)
     return run
 
 

@@ -17,6 +17,7 @@ from orchestrator.plan.model import Plan
 from orchestrator.service import Core, submit, validate
 from orchestrator.settings import from_environ
 from orchestrator.wiring import load_profiles
+from tests.fakes.batching import no_batches
 from tests.fakes.clock import ManualClock, SeededEntropy
 from tests.fakes.servers import fake_redis
 from tests.fakes.world import Broker
@@ -39,6 +40,7 @@ def core() -> Iterator[Core]:
             plans=plans,
             driver=Driver(journal, plans, Broker()),
             profiles=load_profiles(),
+            **no_batches(plans),
             clock=ManualClock(),
             entropy=SeededEntropy(),
         )

@@ -13,6 +13,7 @@ from orchestrator.plan.model import Plan
 from orchestrator.service import Core, Run, submit
 from orchestrator.wiring import load_profiles
 from tests.fakes import plans
+from tests.fakes.batching import no_batches
 from tests.fakes.world import World
 
 HOUR = 3_600_000
@@ -30,6 +31,7 @@ class House:
             plans=worker.driver._plans,
             driver=worker.driver,
             profiles=load_profiles(),
+            **no_batches(worker.driver._plans),
             clock=world.clock,
             entropy=world.entropy,
         )

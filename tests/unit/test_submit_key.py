@@ -17,6 +17,7 @@ from orchestrator.plan.model import Plan
 from orchestrator.service import Core, Run, submit
 from orchestrator.wiring import load_profiles
 from tests.fakes import plans
+from tests.fakes.batching import no_batches
 from tests.fakes.clock import ManualClock, SeededEntropy
 from tests.fakes.servers import fake_redis
 from tests.fakes.world import Broker
@@ -47,6 +48,7 @@ def house() -> Iterator[House]:
             plans=known,
             driver=Driver(journal, known, Broker()),
             profiles=load_profiles(),
+            **no_batches(known),
             clock=clock,
             entropy=SeededEntropy(),
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from itertools import groupby
 from operator import attrgetter
@@ -15,10 +15,11 @@ import click
 from ops.cli import terminal
 from ops.cli.commands import Command
 from ops.cli.doctor import document, hosts, journal, machine, server
-from ops.cli.doctor.finding import Finding, State, counted
-from ops.cli.doctor.secrets import Purse
-from ops.cli.document import Reading, document_options
-from orchestrator.service import Loaded
+from ops.cli.doctor.finding import Finding, State, counted, refused
+from ops.cli.doctor.secrets import GROUP, Purse
+from ops.cli.document import Reading, account_option, document_options
+from orchestrator.errors import UnknownProvider
+from orchestrator.service import Loaded, check_accounts
 from orchestrator.settings import Settings
 from orchestrator.wiring import load_profiles
 
@@ -32,6 +33,7 @@ _COLOURS: Final = {
 
 @click.command(cls=Command, example="durazzo doctor order.arazzo.yaml")
 @document_options
+@account_option
 @click.option(
     "--json",
     "as_json",
@@ -39,7 +41,9 @@ _COLOURS: Final = {
     help="Print {checks: [{group, name, state, message, hint}], ok}.",
 )
 @click.pass_context
-def doctor(ctx: click.Context, reading: Reading, *, as_json: bool) -> None:
+def doctor(
+    ctx: click.Context, reading: Reading, *, accounts: Mapping[str, str], as_json: bool
+) -> None:  # fmt: skip
     """Say what is missing, and what to do. Nothing is run, and nothing is sent to a provider.
 
     Looks at this machine's settings, at Redis and what it could lose, at sealing keys, workers
@@ -52,8 +56,10 @@ def doctor(ctx: click.Context, reading: Reading, *, as_json: bool) -> None:
     used, 1 for anything else.
     """
     asked = None if ctx.params["file"] is None else reading
+    if accounts and asked is None:
+        raise click.UsageError("which accounts a document takes: --account needs its FILE")
     with ExitStack() as stack:
-        findings = examine(asked, stack)
+        findings = examine(asked, stack, accounts)
         found = list(findings) if as_json else _show(findings)
     broken = [finding for finding in found if finding.state is State.ERROR]
     if as_json:
@@ -67,7 +73,9 @@ def doctor(ctx: click.Context, reading: Reading, *, as_json: bool) -> None:
 next(param for param in doctor.params if param.name == "file").required = False
 
 
-def examine(reading: Reading | None, stack: ExitStack) -> Iterator[Finding]:
+def examine(
+    reading: Reading | None, stack: ExitStack, accounts: Mapping[str, str]
+) -> Iterator[Finding]:
     """All findings, group by group; ``stack`` keeps the embedded server meanwhile."""
     yield from machine.versions()
     settings, findings = machine.settings()
@@ -79,7 +87,7 @@ def examine(reading: Reading | None, stack: ExitStack) -> Iterator[Finding]:
         yield from () if loaded is None else document.overlays(loaded)
     if settings is not None:
         yield from _redis(settings, stack)
-        yield from _calls(loaded, settings)
+        yield from _calls(loaded, settings, accounts)
 
 
 def _redis(settings: Settings, stack: ExitStack) -> Iterator[Finding]:
@@ -92,13 +100,20 @@ def _redis(settings: Settings, stack: ExitStack) -> Iterator[Finding]:
         yield journal.sealing(settings, own_file=False)
 
 
-def _calls(loaded: Loaded | None, settings: Settings) -> Iterator[Finding]:
+def _calls(
+    loaded: Loaded | None, settings: Settings, accounts: Mapping[str, str]
+) -> Iterator[Finding]:
     here = not settings.redis_url
     purse = Purse(settings, load_profiles(), here=here)
     if loaded is None:
         yield from purse.shipped()
         return
-    yield from purse.needed(loaded.plan)
+    try:
+        named = check_accounts(loaded.plan, accounts, load_profiles())
+    except UnknownProvider as error:
+        yield refused(GROUP, "--account", error)
+    else:
+        yield from purse.needed(loaded.plan, named)
     yield from hosts.look(loaded.plan, settings, here=here)
 
 

@@ -8,7 +8,8 @@ from typing import Final
 from ops.cli.doctor.finding import Finding, State
 from orchestrator.errors import CredentialMissing
 from orchestrator.plan.model import HttpCall, Plan
-from orchestrator.policy.profiles import GENERIC, Profile
+from orchestrator.policy.accounts import Accounts
+from orchestrator.policy.profiles import Profile
 from orchestrator.settings import Settings
 from workers.credentials import Credentials, secrets_of
 
@@ -22,16 +23,17 @@ class Purse:
         """``here``: calls are made by this machine, not by workers that have their own."""
         self._credentials = Credentials(settings.environ, settings.secrets_dir)
         self._profiles = profiles
+        self._accounts = Accounts(profiles)
         self._live = tuple(p for x in profiles.values() for p in x.live_key_prefixes)
         self._allowed = settings.allow_live
         self._broken = State.ERROR if here else State.WARNING
         self._where = "" if here else "; each worker needs it in its own environment"
 
-    def needed(self, plan: Plan) -> Iterator[Finding]:
-        """The secrets of a document's steps, each once."""
+    def needed(self, plan: Plan, accounts: str) -> Iterator[Finding]:
+        """The secrets of a document's steps, each once. ``accounts``: as a run has them."""
         users: dict[str, list[str]] = {}
         for step in plan.steps:
-            profile = self._profiles.get(step.call.provider, self._profiles[GENERIC])
+            profile = self._accounts.profile(step.call.provider, accounts)
             for name in secrets_of(step.call, profile):
                 users.setdefault(name, []).append(step.id)
         for name, steps in users.items():

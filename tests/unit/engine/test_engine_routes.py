@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.engine.advance import UNANSWERED, VISITS_EXHAUSTED
+from orchestrator.engine.effects import Effect
 from orchestrator.engine.state import Phase, Result, Status
 from orchestrator.plan.model import Goto
 from tests.fakes.bench import Bench
@@ -362,4 +363,7 @@ def test_what_a_step_did_stands_whatever_became_of_it_and_is_known_over_its_visi
     bench.land("confirm", Result.FINAL, code="card_declined", effect="charged pi_2")
     bench.decide()
     assert bench.status() is Status.FAILED
-    assert bench.state.effects == (("confirm", "charged", "pi_1"), ("confirm", "charged", "pi_2"))
+    assert bench.state.effects == (
+        Effect(step="confirm", what="charged", id="pi_1"),
+        Effect(step="confirm", what="charged", id="pi_2"),
+    )
