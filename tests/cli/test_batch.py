@@ -85,6 +85,14 @@ def test_bad_rows_are_left_out_when_that_is_asked_for(desk: Desk) -> None:
     assert desk.read(said.out.strip()).total == 4
 
 
+def test_rows_that_are_skipped_without_run_keys_are_warned_about(desk: Desk) -> None:
+    """Mended, they would be another batch."""
+    rows = desk.rows(5, bad=[2])
+    assert "runs these rows again" in desk.start(rows, "--skip-bad", "--dry-run").out
+    keyed = desk.start(rows, "--skip-bad", "--dry-run", "--key", "order")
+    assert "runs these rows again" not in keyed.out
+
+
 def test_where_every_row_is_bad_there_is_nothing_to_skip_to(desk: Desk) -> None:
     said = desk.start(desk.rows(2, bad=[1, 2]), "--yes", "--skip-bad")
     assert said.code == 3

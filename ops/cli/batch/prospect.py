@@ -41,6 +41,11 @@ class Prospect:
 
     def lines(self) -> Iterator[str]:
         yield self.head
+        if self.summary.bad and self.asked.rows.key is None:
+            yield (
+                "without run keys (--key COLUMN) the mended file is another batch, which runs"
+                " these rows again"
+            )
         if unused := [c for c in self.summary.unused if c not in self.summary.alike]:
             yield terminal.plain(f"columns not used: {', '.join(unused)}")
         for column, name in self.summary.alike.items():
