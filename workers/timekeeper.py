@@ -142,7 +142,7 @@ class Timekeeper:
         )
         for step, visit in found:
             ref = Ref(due.run, step, visit.number)
-            send = self._journal.mark_sent(ref, visit, patience_ms=patience(visit.sends + 1))
+            send = self._journal.mark_sent(ref, visit, patience_ms=patience(visit.unanswered + 1))
             if visit.turn:
                 self._turns_until = work.tick.now + _TURNS_LINGER
             if send is not None:

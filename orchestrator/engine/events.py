@@ -137,7 +137,10 @@ def _moved(visit: Visit, event: Event) -> Visit:
     f = event.fields
     match event.kind:
         case "claimed":
-            held = replace(visit, phase=Phase.HELD, fence=f["f"], worker=f["w"], until=f["u"])
+            held = replace(
+                visit, phase=Phase.HELD, fence=f["f"], worker=f["w"], until=f["u"],
+                taken=visit.sends if visit.sends > 1 else 0,
+            )  # fmt: skip
             return replace(held, doubt=f["d"]) if "d" in f else held
         case "begun":
             first = visit.first or event.at

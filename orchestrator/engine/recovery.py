@@ -67,7 +67,7 @@ def _ready_check(visit: Visit, now: int) -> int:
     """A message that only waits in a long lane is looked at ever more seldom."""
     if not visit.since:
         return now
-    wait = patience(visit.sends)
+    wait = patience(visit.unanswered)
     first = visit.since + wait
     if first > now:
         # Redis' clock went back when it is further away than that.
@@ -128,7 +128,7 @@ def _is_abandoned(visit: Visit, *, now: int, alive: Container[str], lane: Lane) 
 def _is_overdue(visit: Visit, now: int) -> bool:
     """A send that lies ahead was made before Redis' clock went back, nobody knows how long ago."""
     waited = now - visit.since
-    return waited >= patience(visit.sends) or waited < -RESEND_AFTER
+    return waited >= patience(visit.unanswered) or waited < -RESEND_AFTER
 
 
 def _is_lost(visit: Visit, lane: Lane) -> bool:
@@ -145,5 +145,8 @@ def _is_on_its_way(visit: Visit, lane: Lane) -> bool:
 
 
 def patience(sends: int) -> int:
-    """How long a message may stay unclaimed before it is looked for. ms."""
-    return min(RESEND_AFTER << min(sends - 1, 10), RESEND_CAP)
+    """How long the last of so many messages in a row may stay unclaimed, until it is looked for.
+
+    ms. A visit that is limited and comes back often has had many, each of them claimed.
+    """
+    return min(RESEND_AFTER << min(max(sends - 1, 0), 10), RESEND_CAP)

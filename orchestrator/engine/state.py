@@ -109,6 +109,8 @@ class Visit:
     since: int = field(default=0, metadata={"as": "s"})
     #: Messages sent for this visit; each has its own task id.
     sends: int = field(default=1, metadata={"as": "x"})
+    #: Of these, the number of the last one when the visit was last claimed; 0 for the first.
+    taken: int = field(default=0, metadata={"as": "xc"})
     #: Grows with every claim, over all visits: a write under an older one is lost.
     fence: int = field(default=0, metadata={"as": "f"})
     #: Worker incarnation that has, or had, the lease.
@@ -194,6 +196,11 @@ class Visit:
         if self.doubt == REWOUND and result in _NOTHING_NEW:
             return REWOUND
         return UNSEEN if self.doubt or result in {Result.UNKNOWN, Result.PENDING} else 0
+
+    @property
+    def unanswered(self) -> int:
+        """Messages sent since somebody claimed the visit."""
+        return self.sends - self.taken
 
     @property
     def since_first(self) -> int:

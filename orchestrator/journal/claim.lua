@@ -62,6 +62,7 @@ if head[3] == '1' and not in_flight then return answer('paused') end
 
 if phase == 'calling' then visit.d = 2 end
 local sent = visit.s or 0
+if (visit.x or 1) > 1 then visit.xc = visit.x end
 visit.p, visit.f, visit.w, visit.u = 'held', (visit.f or 0) + 1, worker, now + tonumber(ARGV[5])
 put_visit(run, step, visit)
 redis.call('HINCRBY', run, 'seq', 1)

@@ -127,6 +127,14 @@ def test_a_cancelled_run_ends_though_it_was_paused_when_its_worker_died(phase: P
     assert abandoned(state, now=NOW, alive=ALIVE, lane=QUIET)
 
 
+def test_a_message_that_is_lost_after_many_that_were_claimed_is_looked_for_at_once() -> None:
+    """One that was limited seven times is as dear as one that never was."""
+    seen = visit(Phase.READY, since=NOW - RESEND_AFTER - 5_000, sends=7)
+    assert abandoned(run(seen), now=NOW, alive=ALIVE, lane=QUIET) == ()
+    claimed = replace(seen, taken=6)
+    assert abandoned(run(claimed), now=NOW, alive=ALIVE, lane=QUIET)
+
+
 def test_patience_doubles_with_each_send_up_to_a_cap() -> None:
     assert [patience(n) for n in (1, 2, 3)] == [4_000, 8_000, 16_000]
     assert patience(50) == RESEND_CAP
