@@ -14,7 +14,7 @@ local head, open, out = KEYS[1], KEYS[2], KEYS[4]
 local id, first = ARGV[1], tonumber(ARGV[2])
 local _, now = clock(KEYS[7])
 local h = redis.call('HMGET', head, 'next', 'plan', 'name', 'lane', 'window', 'total', 'within', 'over',
-                     'accounts')
+                     'accounts', 'at', 'lost')
 if not h[1] or h[8] then return {'over', now} end
 if tonumber(h[1]) ~= first then return {'moved', now} end
 if redis.call('HEXISTS', KEYS[8], 'batch:' .. id) == 1 then return {'stopped', now} end
@@ -34,6 +34,13 @@ for _, row in ipairs(rows) do
 end
 if fresh > 0 and redis.call('SCARD', open) + fresh > tonumber(h[5]) then return {'full', now} end
 
+-- What Redis is known to have lost may have been admissions: those rows come again, first of all, and
+-- may have been called for already. begin.lua has them looked up.
+local lost = tonumber(redis.call('HGET', string.sub(KEYS[5], 1, -4) .. 'server', 'rewound') or '0')
+if lost > tonumber(h[11] or '0') and tonumber(h[10]) <= lost then
+  redis.call('HSET', head, 'lost', int(lost),
+             'lost:to', int(tonumber(rows[1].number) + 1000 + 10 * tonumber(h[5])))
+end
 local within = tonumber(h[7] or '0')
 for _, row in ipairs(rows) do
   if row.summary == 'new' then

@@ -207,8 +207,6 @@ class Batches(Protocol):
 
     def parked(self, batch: str) -> list[int]: ...
 
-    def open_rows(self, batch: str) -> list[int]: ...
-
     def known(self, batch: Batch, rows: Sequence[Row]) -> dict[int, tuple[str, bool]]:
         """Row → run that its key stands for, and whether that has this plan and these inputs.
 

@@ -54,6 +54,14 @@ if ARGV[9] == '1' then
   -- one that it comes to again afterwards. After a week it has not: what was lost was seconds, and
   -- whose an effect is is known for no longer. Once for a loss.
   local rewound, accepted = tonumber(redis.call('HGET', KEYS[8], 'rewound') or '0'), tonumber(head[4])
+  -- A row of a batch may have been admitted, and called for, in what was lost, and comes again under
+  -- the same id: whatever its acceptance says now, it may be as old as the loss.
+  if rewound > 0 and head[5] then
+    local batch = redis.call('HMGET', string.sub(due, 1, -4) .. 'batch:' .. head[5], 'lost', 'lost:to')
+    local again = tonumber(batch[1] or '0') == rewound
+      and tonumber(string.match(id, '%d+$')) <= tonumber(batch[2])
+    if again or accepted <= rewound then accepted = 0 end
+  end
   if rewound > 0 and accepted <= rewound and (visit.rw or 0) ~= rewound
      and (visit.en or accepted) < rewound + 604800000 then
     visit.p, visit.d, visit.rw = 'unknown', 3, rewound

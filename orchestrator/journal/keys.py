@@ -66,6 +66,8 @@ another node, other workers.
 |                        |        | ``over``: cancelled (ms); ``ratio``: failures  |               |
 |                        |        | it may have; ``n:<end>``, ``c:<code>``,        |               |
 |                        |        | ``s:<sum>``: what it counts of ended runs;     |               |
+|                        |        | ``lost`` (ms), ``lost:to``: rows up to that    |               |
+|                        |        | number may come again after Redis lost writes; |               |
 |                        |        | ``base``, ``base:failed``: of them, when it    |               |
 |                        |        | last went on                                   |               |
 | ``batch:<id>:rows``    | hash   | block → rows, packed and sealed                | until they    |

@@ -222,9 +222,6 @@ class RedisBatches:
     def parked(self, batch: str) -> list[int]:
         return self._members(batch, "parked")
 
-    def open_rows(self, batch: str) -> list[int]:
-        return self._members(batch, "open")
-
     def _members(self, batch: str, part: str) -> list[int]:
         with answering():
             found: Any = self._client.smembers(self._keys.batch(batch, part))

@@ -13,7 +13,7 @@ from orchestrator.engine.effects import Effect
 from orchestrator.engine.state import Phase, Result, State, Status
 from orchestrator.errors import SealBroken, UploadGone
 from orchestrator.journal.batches import Batch, Opened, Record, Row, run_of
-from orchestrator.journal.port import Began, Pace, Ref
+from orchestrator.journal.port import Began, Begun, Pace, Ref
 from orchestrator.journal.redis_batches import RedisBatches
 from orchestrator.journal.seal import AesSeal
 from orchestrator.plan.graph import Graph
@@ -335,3 +335,51 @@ def test_a_batch_that_cannot_be_opened_stops_no_other(house: House) -> None:
     with pytest.raises(SealBroken):
         house.admission.tend()
     assert house.batch.busy == 2
+
+
+def durably(house: House, number: int) -> Begun:
+    """As a text begins, which has no key."""
+    return house.lease(number).begin(durable=True)
+
+
+def rewound(house: House) -> int:
+    """Some text was begun, and Redis knows nothing of it. When that was found out."""
+    journal = house.world.journal
+    assert durably(house, 1).verdict is Began.YES
+    house.world.client.hset(house.world.keys.server, "begun", 0)
+    assert journal.heartbeat("w1", ttl_ms=600_000) == 1
+    found = journal.rewound()
+    assert found is not None
+    return found.at
+
+
+def test_rows_that_come_again_after_redis_lost_them_are_looked_up_first(house: House) -> None:
+    """Under the same id, and accepted after the loss: their texts may be out all the same."""
+    house.open(4, window=2)
+    house.admission.fill("b-1")
+    at = rewound(house)
+    house.world.advance(60_000)
+    for number in (1, 2):
+        house.world.client.srem(house.world.keys.batch("b-1", "open"), number)
+    house.admission.fill("b-1")
+    assert house.state(3).accepted > at
+    for number in (2, 3):
+        assert durably(house, number).verdict is Began.REWOUND
+        visit = house.state(number).visits["a"]
+        assert (visit.phase, visit.first) == (Phase.UNKNOWN, at - 600_000)
+
+
+def test_rows_far_behind_a_loss_and_batches_of_since_go_on(house: House) -> None:
+    house.open(2, window=9)
+    house.admission.fill("b-1")
+    rewound(house)
+    house.world.advance(10)
+    open_batch(house.batches, FLOW, "b-2", [Row(number=1)], print="q")
+    house.admission.fill("b-2")
+    graph = Plans(house.world.journal).graph(house.batch.digest)
+    lease = take(house.world.journal, graph, Ref("b-2-1", "a", 1), "w1")
+    house.world.advance(10_000)
+    assert lease.begin(durable=True).verdict is Began.YES
+    head = house.world.keys.batch("b-1")
+    found = house.world.client.hmget(head, ["lost", "lost:to"])
+    assert found == [None, None], "it admitted nothing since"
