@@ -210,14 +210,12 @@ def test_killed_itself_it_leaves_nothing(demo: Callable[..., Show]) -> None:
 
 
 def test_a_part_that_breaks_is_named_and_only_logs_are_kept(demo: Callable[..., Show]) -> None:
-    show = demo()
-    show.until("Starting")
-    show.wait(lambda: part(show, " flower "), "Flower's process")
-    assert show.process.poll() is None, "\n".join(show.lines)
-    show.seen |= below(show.process.pid)
+    # However long this takes on a busy machine, the demo is not over before.
+    show = demo("--stay")
+    show.url("Flower")
     os.kill(part(show, " flower "), signal.SIGKILL)
-    code, out = show.end()
-    assert (code, out) == (1, "")
+    code, _ = show.end()
+    assert code == 1
     assert re.search(
         r"demo-part-broke: Flower ended by itself .*: see \S+/Flower.log", show.lines[-2]
     )
