@@ -15,8 +15,10 @@ from celery import Celery
 from celery.exceptions import Ignore, Retry
 
 from orchestrator.canvas.messages import FALLBACK_TASK, STEP_TASK, VERSION, TaskId, is_fresh
+from orchestrator.clock import SystemClock
 from orchestrator.errors import JournalUnavailable, NewerRelease
 from orchestrator.journal.port import Claimed, Ref
+from workers.chain import Chain
 from workers.process import Process
 from workers.told import Said, Told
 
@@ -41,12 +43,19 @@ class StepCrashed(Exception):
 def register(app: Celery, process: Callable[[], Process]) -> None:
     @app.task(name=STEP_TASK, bind=True, shared=False, throws=(StepFailed, FailureHandled))  # type: ignore[untyped-decorator]
     def step(self: Any, version: object, run: object, *rest: object) -> None:
-        # Whatever else a newer release's message holds: the journal has its run, for who can read.
-        ref = _ref(version, run, rest, fresh=_is_fresh(self.request))
-        if ref is None:
-            log.warning("message.left", task=str(self.request.id)[:_MOST], code=NewerRelease.code)
-            raise Ignore(NewerRelease.code)
-        _tell(_edge(ref, lambda: process().attempt.drive(ref, _carried(self.request.chain))))
+        request = self.request
+
+        def drive(args: Sequence[Any], chain: Sequence[Any] | None, *, fresh: bool = False) -> None:
+            ref = _ref(*args, fresh=fresh)
+            # Whatever else a newer release's message holds: the journal has its run, for who can.
+            if ref is None:
+                log.warning("message.left", task=str(request.id)[:_MOST], code=NewerRelease.code)
+                raise Ignore(NewerRelease.code)
+            _tell(_edge(ref, lambda: process().attempt.drive(ref, _carried(chain))))
+
+        chain = Chain(app, request, SystemClock())
+        drive((version, run, *rest), request.chain, fresh=_is_fresh(request))
+        chain.go_on(drive, process().pulse.alive)
 
     @app.task(name=FALLBACK_TASK, shared=False)  # type: ignore[untyped-decorator]
     def fallback(task_id: str) -> None:
@@ -66,9 +75,9 @@ def _is_fresh(request: Any) -> bool:
     return is_fresh((request.delivery_info or {}).get("priority"))
 
 
-def _ref(version: object, run: object, rest: tuple[object, ...], *, fresh: bool) -> Ref | None:
+def _ref(*args: object, fresh: bool) -> Ref | None:
     """The visit that a message is about; None for what is not of this release."""
-    match (version, run, *rest):
+    match args:
         case (int(number), str(of), str(step), int(visit), int(send)) if number <= VERSION:
             return Ref(of, step, visit, send, fresh)
         case _:

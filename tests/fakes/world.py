@@ -148,10 +148,18 @@ class StoppingJournal:
         return found
 
     def reopen(
-        self, run: str, step: str, seen: int, *, by: str, reason: str, batch: str = ""
+        self,
+        run: str,
+        step: str,
+        seen: int,
+        *,
+        by: str,
+        reason: str,
+        batch: str = "",
+        in_turn: bool = False,
     ) -> int | None:
         found: int | None = self._change(
-            "reopen", run, step, seen, by=by, reason=reason, batch=batch
+            "reopen", run, step, seen, by=by, reason=reason, batch=batch, in_turn=in_turn
         )
         return found
 
@@ -208,6 +216,12 @@ class StoppingJournal:
 
     def recent(self, limit: int) -> list[str]:
         return self._inner.recent(limit)
+
+    def lanes(self) -> frozenset[str]:
+        return self._inner.lanes()
+
+    def unended(self, first: int, limit: int) -> Sequence[Listed]:
+        return self._inner.unended(first, limit)
 
     def page(self, *, until: int, since: int, limit: int, after: str = "") -> Sequence[Listed]:
         return self._inner.page(until=until, since=since, limit=limit, after=after)
@@ -357,6 +371,8 @@ class World:
     def __init__(self, workers: int = 2, *, guard: bool = True) -> None:
         """``guard``: workers remember what Redis has acknowledged."""
         self.guard = guard
+        #: Whether a worker goes on with a chain's next task, or the broker has it.
+        self.quick = False
         self._stack = ExitStack()
         self.clock = ManualClock()
         self.entropy = SeededEntropy()
@@ -481,7 +497,11 @@ class World:
             self.broker.put(Message("fallback", message.tasks[:1], bulk=message.bulk))
         elif told.said is Said.GO_ON and rest:
             pause("chain")
-            self.broker.put(Message("step", rest, bulk=message.bulk))
+            following = Message("step", rest, bulk=message.bulk)
+            if self.quick:
+                self._task(host, following, Ref(rest[0].run, rest[0].step, rest[0].visit, 1))
+            else:
+                self.broker.put(following)
 
     def tick(
         self, worker: int = 0, fate: Fate = "end", passes: int = 0, *, echo: bool = False

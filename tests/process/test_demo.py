@@ -154,6 +154,8 @@ def test_the_books_hold_what_the_acts_say_and_nothing_is_left(demo: Callable[...
     assert len(show.seen) >= 6, "the sweeper, Valkey, Flower, a worker and its two children"
     assert show.left() == []
     assert "charge-and-sms-confirm/create-payment" in shown
+    # Done in the same go as the task before it, and a task of its own all the same.
+    assert "charge-and-sms-confirm/send-confirmation" in shown
     assert leaks(shown, books) == []
     assert NEXT.strip() in show.err.read_text()
 

@@ -25,8 +25,9 @@ FLOWS: dict[str, Callable[[], Plan]] = {
 
 
 @contextmanager
-def world() -> Iterator[World]:
+def world(*, quick: bool = False) -> Iterator[World]:
     found = World()
+    found.quick = quick
     try:
         yield found
     finally:
@@ -71,10 +72,13 @@ def test_undisturbed_each_flow_does_its_work_once(name: str) -> None:
 
 @pytest.mark.parametrize("name", FLOWS)
 @pytest.mark.parametrize("weather", [[], ["declined"], ["dropped-after", "dropped-after"]])
-def test_killed_once_at_every_place_a_flow_ends_right(name: str, weather: list[Weather]) -> None:
+@pytest.mark.parametrize("quick", [False, True])
+def test_killed_once_at_every_place_a_flow_ends_right(
+    name: str, weather: list[Weather], *, quick: bool
+) -> None:
     place, died = 0, True
     while died:
-        with world() as found:
+        with world(quick=quick) as found:
             run = found.submit(FLOWS[name]())
             died = drive(found, run, [place], weather)
             found.heal()

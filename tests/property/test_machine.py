@@ -83,8 +83,9 @@ class Durazzo(RuleBasedStateMachine):
     def make_world(self) -> World:
         return World()
 
-    @initialize(flow=st.sampled_from(FLOWS), within=DEADLINES)
-    def first(self, flow: Callable[[], Plan], within: int) -> None:
+    @initialize(flow=st.sampled_from(FLOWS), within=DEADLINES, quick=st.booleans())
+    def first(self, flow: Callable[[], Plan], *, within: int, quick: bool) -> None:
+        self.world.quick = quick
         self.world.submit(flow(), within=within)
 
     @precondition(lambda self: len(self.world.runs) < MOST_RUNS)
