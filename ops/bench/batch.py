@@ -1,152 +1,47 @@
 """A batch of many rows, charge or text: what it takes, and whether the books agree to the cent.
 
-Everything is a process of its own. Half-way through, all of them may be killed and started again.
+Everything is a process of its own. On its way the batch is paused and resumed, all processes are
+killed at once and started again, and of the rows that failed those with one code are retried.
 """
 
 from __future__ import annotations
 
-import io
 import json
-import shlex
-import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final
 
 import httpx
 
-from ops import lab
+from ops.bench.house import DECLINED, House, Peaks, housed, uploaded
 from ops.bench.stage import BenchBroken
 from ops.bench.tables import Cell, table
-from ops.crew import Crew, Member
-from ops.embedded import Embedded
-from orchestrator.batch import Screening
 from orchestrator.errors import JournalUnavailable
-from orchestrator.formats.load import specs_folder
 from orchestrator.journal.batches import Batch
-from orchestrator.plan.model import Plan
 from orchestrator.service import batch as batches
-from orchestrator.service import validate
-from orchestrator.settings import from_environ
-from orchestrator.wiring import Wiring, connect, load_profiles, wire
 
-SUMMARY: Final = "a batch of charges and dunning texts, killed half-way, against the ledger"
+SUMMARY: Final = "a batch of charges and dunning texts: paused, killed, retried, against the ledger"
 ROWS: Final = 100_000
 WORKERS: Final = 2
 WINDOW: Final = 200
-#: One card in so many is declined, and its customer gets a text.
-_DECLINED: Final = 10
-_UNLIMITED: Final = 100_000
+#: Twilio's codes for texts that fail: the number is no sender; the customer has opted out.
+RETRIED: Final = "21606"
+_LEFT: Final = "21610"
+#: One text in so many fails, by each code.
+_FAILING: Final = 40
 #: Without a row that ends for so long, it has got stuck. s.
 _STUCK: Final = 120.0
 _EVERY: Final = 10.0
+#: After a pause, calls under way have landed within this; then nothing happens for as long. s.
+_LANDED: Final = 5.0
 _MIB: Final = 1024 * 1024
-_DOCUMENT: Final = "pay-stripe-failed-payment-to-twilio-dunning-workflow.yml"
-_OVERLAY: Final = "failed-payment-dunning-real.yaml"
-
-
-@dataclass(slots=True)
-class Peaks:
-    """Resident memory of each part: when the batch began, and at most. Bytes."""
-
-    first: dict[str, int] = field(default_factory=dict)
-    most: dict[str, int] = field(default_factory=dict)
-
-    def see(self, parts: Mapping[str, int]) -> None:
-        for name, size in parts.items():
-            self.first.setdefault(name, size)
-            self.most[name] = max(self.most.get(name, 0), size)
-
-
-class House:
-    def __init__(self, crew: Crew, workers: int) -> None:
-        self._crew = crew
-        self._valkey = Embedded(crew.folder / "data")
-        self._valkey.home.mkdir(mode=0o700)
-        crew.also_remove(self._valkey.socket)
-        self._redis = self._start_redis()
-        self.sandbox, providers = self._start_sandbox()
-        self._environ = {
-            **lab.base_environ(),
-            **providers,
-            "DURAZZO_REDIS_URL": self._valkey.url,
-            "DURAZZO_KEYS": self._valkey.key(),
-            "DURAZZO_LIMITS": _limits(),
-            "PYTHONPATH": str(lab.CHECKOUT),
-        }
-        self.account = providers["TWILIO_ACCOUNT_SID"]
-        self.wiring: Wiring = wire(from_environ(self._environ))
-        self._number = workers
-        self._workers: list[Member] = []
-
-    def start_workers(self) -> None:
-        words = [
-            sys.executable, "-P", "-m", "ops.cli.main", "worker", "--concurrency", "2",
-            "--loglevel", "ERROR",
-        ]  # fmt: skip
-        self._workers = [
-            self._crew.start(f"worker {n + 1}", words, self._environ) for n in range(self._number)
-        ]
-
-    def kill_everything(self) -> None:
-        """As a power cut does that spares the disk."""
-        for worker in self._workers:
-            self._crew.bury(worker)
-        self._crew.bury(self._redis)
-        self._redis = self._start_redis()
-        self.start_workers()
-
-    def ledger(self) -> dict[str, Any]:
-        found: dict[str, Any] = httpx.get(f"{self.sandbox}/ledger", timeout=300).json()
-        return found
-
-    def parts(self) -> dict[str, int]:
-        """Resident memory by part: a worker's processes together. Bytes."""
-        found = {"Valkey": _resident(self._redis.pid)}
-        for worker in self._workers:
-            pids = [worker.pid, *worker.children()]
-            found[worker.name] = sum(map(_resident, pids))
-        return found
-
-    def used(self) -> int:
-        """By Redis' own count. Bytes."""
-        with connect(self._valkey.url) as client:
-            return int(client.info("memory")["used_memory"])
-
-    def _start_redis(self) -> Member:
-        member = self._crew.start("valkey", self._valkey.command(), lab.base_environ())
-        lab.wait_for(self._valkey.answers, "Valkey", seconds=120)
-        return member
-
-    def _start_sandbox(self) -> tuple[str, dict[str, str]]:
-        file = self._crew.folder / "sandbox.env"
-        words = [sys.executable, "-P", "-m", "ops.sandbox", "--env-file", str(file)]
-        self._crew.start("sandbox", words, {**lab.base_environ(), "PYTHONPATH": str(lab.CHECKOUT)})
-        lab.wait_for(file.exists, "the sandbox", seconds=60)
-        pairs = shlex.split(file.read_text())
-        found = dict(word.split("=", 1) for word in pairs if word != "export")
-        stripe: str = json.loads(found["DURAZZO_SERVERS"])["https://api.stripe.com"]
-        return stripe.removesuffix("/stripe"), found
-
-
-@contextmanager
-def housed(workers: int) -> Iterator[House]:
-    with Crew("bench", BenchBroken) as crew:
-        house = House(crew, workers)
-        house.start_workers()
-        try:
-            yield house
-        finally:
-            house.wiring.app.close()
 
 
 def main(*, rows: int, workers: int, window: int, kill: bool) -> None:
     print(f"{rows:,} rows, {workers} workers of 2 processes, {window} runs at one time.")
     with housed(workers) as house:
+        house.faults(*(_failing(code, rows) for code in (RETRIED, _LEFT)))
         empty = house.used()
         began = time.monotonic()
         plan, upload, digest = uploaded(house, rows)
@@ -157,36 +52,102 @@ def main(*, rows: int, workers: int, window: int, kill: bool) -> None:
             house.wiring.core, plan, upload, digest=digest, terms=terms, by="bench"
         )
         print(f"Read, checked and stored in {took:.1f} s: {rows / took:,.0f} rows a second,")
-        print(f"{stored / rows:.0f} bytes of Redis a waiting row.")
-        peaks, seconds = _run(house, batch, kill=kill)
-        _report(house, batch, peaks, seconds=seconds, empty=empty)
-
-
-def _run(house: House, batch: Batch, *, kill: bool) -> tuple[Peaks, float]:
-    core, peaks = house.wiring.core, Peaks()
-    began = moved = said = time.monotonic()
-    ended = 0
-    while True:
-        time.sleep(0.5)
-        try:
-            found = batches.find(core, batch.id)
-        except JournalUnavailable:
-            continue
-        now = time.monotonic()
-        if found.ended != ended:
-            ended, moved = found.ended, now
-        if now - moved > _STUCK:
-            raise BenchBroken(f"nothing has ended for {_STUCK:.0f} s: {found}")
-        peaks.see({**house.parts(), "Redis, its own count": house.used()})
-        if now - said > _EVERY:
-            said = now
-            print(f"  {now - began:6.0f} s  {ended:>9,} ended, {found.busy} busy", flush=True)
-        if kill and ended > found.total / 2:
+        print(f"{stored / rows:.0f} bytes of Redis a waiting row.", flush=True)
+        watch = Watch(house, batch)
+        watch.until(lambda found: found.ended > rows / 4)
+        _pause(house, batch)
+        watch.until(lambda found: found.ended > rows / 2)
+        if kill:
             print("  everything is killed", flush=True)
             house.kill_everything()
-            kill = False
-        if ended + found.parked >= found.total and not found.busy:
-            return peaks, now - began
+        watch.until(_stands)
+        seconds = watch.seconds
+        _retry(house, batch, watch)
+        _report(house, batch, watch.peaks, seconds=seconds, empty=empty)
+
+
+class Watch:
+    """What a batch does, said every few seconds; and the memory of each part meanwhile."""
+
+    def __init__(self, house: House, batch: Batch) -> None:
+        self._house = house
+        self._id = batch.id
+        self._began = self._said = time.monotonic()
+        self.peaks = Peaks()
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._began
+
+    def until(self, reached: Callable[[Batch], bool]) -> Batch:
+        """Raises BenchBroken when nothing has ended for long."""
+        ended, moved = -1, time.monotonic()
+        while True:
+            found = self._look()
+            if found and reached(found):
+                return found
+            if found and found.ended != ended:
+                ended, moved = found.ended, time.monotonic()
+            if time.monotonic() - moved > _STUCK:
+                raise BenchBroken(f"nothing has ended for {_STUCK:.0f} s: {found}")
+            time.sleep(0.5)
+
+    def _look(self) -> Batch | None:
+        """None while Redis is away."""
+        try:
+            found = batches.find(self._house.wiring.core, self._id)
+        except JournalUnavailable:
+            return None
+        house, now = self._house, time.monotonic()
+        self.peaks.see({**house.parts(), "Redis, its own count": house.used()})
+        if now - self._said > _EVERY:
+            self._said = now
+            ended, busy = found.ended, found.busy
+            print(f"  {self.seconds:6.0f} s  {ended:>9,} ended, {busy} busy", flush=True)
+        return found
+
+
+def _stands(found: Batch) -> bool:
+    return found.ended + found.parked >= found.total and not found.busy
+
+
+def _failing(code: str, rows: int) -> dict[str, object]:
+    times = max(1, rows // DECLINED // _FAILING)
+    body = {"code": int(code), "message": "by the bench", "status": 400}
+    return {"match": "POST /twilio/*", "do": "status", "status": 400, "body": body, "times": times}
+
+
+def _pause(house: House, batch: Batch) -> None:
+    """Raises BenchBroken when a paused batch makes calls."""
+    house.durazzo("batch", "pause", batch.id, "--reason", "the bench")
+    time.sleep(_LANDED)
+    before = _requests(house)
+    time.sleep(_LANDED)
+    if (more := _requests(house) - before) > 0:
+        raise BenchBroken(f"{more} calls were made while the batch was paused")
+    house.durazzo("batch", "resume", batch.id)
+    print(f"  paused for {2 * _LANDED:.0f} s: no call in the last {_LANDED:.0f}", flush=True)
+
+
+def _requests(house: House) -> int:
+    found: dict[str, int] = httpx.get(f"{house.sandbox}/ledger/summary", timeout=60).json()
+    return found["requests"]
+
+
+def _retry(house: House, batch: Batch, watch: Watch) -> None:
+    """Raises BenchBroken unless those with the code, and only those, are tried again."""
+    before = watch.until(_stands)
+    texts = _requests(house)
+    wanted = before.codes[RETRIED]
+    words = ("batch", "retry", batch.id, "--failed", "--code", RETRIED, "--yes", "--json")
+    began = time.monotonic()
+    done = json.loads(house.durazzo(*words))["done"]
+    after = watch.until(lambda found: _stands(found) and RETRIED not in found.codes)
+    took = time.monotonic() - began
+    asked = _requests(house) - texts
+    print(f"\nRetried {done} rows with code {RETRIED} in {took:.1f} s: {asked} calls.")
+    if (done, asked, after.codes) != (wanted, wanted, {_LEFT: before.codes[_LEFT]}):
+        raise BenchBroken(f"of {before.codes} {done} were retried in {asked} calls: {after.codes}")
 
 
 def _report(house: House, batch: Batch, peaks: Peaks, *, seconds: float, empty: int) -> None:
@@ -230,68 +191,3 @@ def _compare(house: House, batch: Batch) -> None:
     if not all(agree) and not batch.parked:
         raise BenchBroken(f"the report and the ledger differ: {agree}")
     print("The report has each of them, in its row." if all(agree) else "Some are in doubt.")
-
-
-def uploaded(house: House, rows: int) -> tuple[Plan, batches.Upload, str]:
-    """What a batch of charges, or of texts where the card is declined, is started with."""
-    plan = _plan()
-    stream = io.BufferedReader(_Lines(_csv(rows, house.account)))
-    upload = batches.Upload(house.wiring.core)
-    screening = Screening(plan, stream, file="-", format="csv", salt=b"bench", key="invoice")
-    for row in screening:
-        upload.add(row)
-    screening.raise_if_bad()
-    upload.flush()
-    return plan, upload, screening.summary.digest
-
-
-def _csv(rows: int, account: str) -> Iterator[bytes]:
-    yield b"invoice,amount,currency,paymentMethod,accountSid,fromNumber,toNumber\n"
-    for number in range(1, rows + 1):
-        card = "pm_card_visa" if number % _DECLINED else "pm_card_chargeDeclined"
-        amount = 1_000 + number % 977
-        yield (
-            f"INV-2026-11-{number:07},{amount},usd,{card},{account},+15005550006,+1555{number:07}\n"
-        ).encode()
-
-
-class _Lines(io.RawIOBase):
-    """Lines as a stream, made as they are read."""
-
-    def __init__(self, lines: Iterator[bytes]) -> None:
-        self._lines = lines
-        self._rest = b""
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        while not self._rest:
-            line = next(self._lines, None)
-            if line is None:
-                return 0
-            self._rest = line
-        taken = self._rest[: len(buffer)]
-        self._rest = self._rest[len(taken) :]
-        buffer[: len(taken)] = taken
-        return len(taken)
-
-
-def _plan() -> Plan:
-    specs = specs_folder()
-    overlays: Sequence[Path] = [specs / "overlays" / _OVERLAY]
-    profiles = load_profiles().values()
-    return validate(specs / "published" / _DOCUMENT, profiles, overlays=overlays).plan
-
-
-def _limits() -> str:
-    names = (f"{p.name}/{limit.name}" for p in load_profiles().values() for limit in p.limits)
-    return json.dumps(dict.fromkeys(names, _UNLIMITED))
-
-
-def _resident(pid: int) -> int:
-    try:
-        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    except (OSError, IndexError):
-        return 0
-    return pages * 4096

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import time
 from statistics import quantiles
-from typing import Any, Final
+from typing import Final
 
-import httpx
-
-from ops.bench.batch import House, housed, uploaded
 from ops.bench.handwritten import Order
+from ops.bench.house import House, housed, uploaded
 from ops.bench.stage import DOCUMENT, BenchBroken, inputs_of
 from ops.bench.tables import Cell, table
 from orchestrator.plan.model import Plan
@@ -94,8 +92,7 @@ def _filled(house: House, window: int) -> str:
 
 
 def _slow(house: House, ms: int) -> None:
-    fault: dict[str, Any] = {"match": "*", "do": "latency", "ms": ms, "times": None}
-    httpx.post(f"{house.sandbox}/faults", json=[fault], timeout=30).raise_for_status()
+    house.faults({"match": "*", "do": "latency", "ms": ms, "times": None})
 
 
 def _at(values: list[float], part: int) -> float:
