@@ -47,6 +47,14 @@ class SystemEntropy:
         return os.urandom(size)
 
 
+def time_of(sortable: str) -> int:
+    """When such an id was made. ms since the epoch. Raises ValueError for what is none."""
+    number = 0
+    for letter in sortable:
+        number = number << 5 | _CROCKFORD.index(letter)
+    return number >> 80
+
+
 def sortable_id(unix_ms: int, chance: bytes) -> str:
     """26 characters, in the order of time (a ULID in lower case): 48 bits of ms, 80 of chance."""
     number = (unix_ms << 80) | int.from_bytes(chance[:10], "big")

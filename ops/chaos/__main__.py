@@ -19,6 +19,7 @@ from ops.chaos.schedule import PROCESSES, Kind, Options, schedule
 from ops.chaos.stage import ChaosBroken
 from ops.chaos.workflows import WORKFLOWS
 from orchestrator.errors import DurazzoError
+from orchestrator.service.batch import MAX_WINDOW
 
 _INTERRUPTED: Final = 130
 _BROKEN: Final = 2
@@ -66,6 +67,9 @@ def _storm(options: Options, kept: Path | None, *, only_plan: bool) -> int:
     for strike in plan.strikes:
         lasts = f"  {strike.seconds} s" if strike.seconds else ""
         print(f"{strike.at:7.1f} s  {strike.what}  {strike.target(options)}{lasts}")
+    for order in plan.orders:
+        lasts = f"  {order.seconds} s" if order.seconds else ""
+        print(f"{order.at:7.1f} s  {order.what}  batch{lasts}")
     print(f"seed {options.seed}: the same plan again by --seed {options.seed}\n", flush=True)
     if only_plan:
         return 0
@@ -126,6 +130,14 @@ def _parser() -> argparse.ArgumentParser:
     option("workers", "worker processes", type=_from(1, _MOST_PROCESSES, int))
     option("children", "children of each", type=_from(1, _MOST_PROCESSES, int))
     option("workflow", "what runs", choices=list(WORKFLOWS))
+    parser.add_argument(
+        "--batch",
+        action="store_const",
+        const=True,
+        help="the runs are the rows of one batch, which is paused, resumed, started again and"
+        " repaired meanwhile",
+    )
+    option("window", "rows of the batch that are busy at a time", type=_from(1, MAX_WINDOW, int))
     option("kills", "processes killed, ended or frozen", type=_from(0, _MOST, int))
     option("redis_kills", "kills of Redis", type=_from(0, _MOST, int))
     option("cuts", "lines cut, stalled or refused", type=_from(0, _MOST, int))

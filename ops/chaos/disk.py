@@ -1,7 +1,9 @@
 """What of Redis' log of writes is on the disk for certain, and a power cut, which takes the rest.
 
-A killed process loses nothing that it wrote: the system has it. A machine that loses its
-power loses what was not synchronised yet, acknowledged or not.
+A killed process loses nothing that it wrote: the system has it. But under appendfsync everysec
+Redis puts off its writing, for two seconds at most, while the disk is still busy with the last
+synchronisation, and acknowledges all the same. A machine that loses its power loses what was not
+synchronised yet, acknowledged or not.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ from orchestrator.wiring import connect
 
 #: Longer than a second: under appendfsync everysec the disk has it by then. ms.
 _PATIENCE: Final = 3_000
+#: Where the disk was not to be heard of, it is asked again. s.
+_SOON: Final = 0.02
 _MARK: Final = "chaos:written"
 
 
@@ -51,6 +55,23 @@ class Disk:
         self._stop.set()
         self._thread.join(timeout=_PATIENCE / 1000 + 5)
 
+    def catch_up(self) -> None:
+        """Returns when no power cut takes what was written before."""
+        with self._client() as client, self._looking:
+            while not self._looked(client):
+                self._stop.wait(_SOON)
+
+    def mark(self) -> int:
+        """The last thing that Redis acknowledges before it is killed; 0 when it does not answer."""
+        with suppress(JournalUnavailable, OSError), self._client() as client, answering():
+            return int(client.incr(_MARK))
+        return 0
+
+    def has(self, mark: int) -> bool:
+        """Whether it is there after a restart."""
+        with self._client() as client, answering():
+            return int(client.get(_MARK) or 0) >= mark
+
     def cut_power(self, share: float) -> int:
         """Of what only the system had, this share is lost; how many bytes. Redis must be dead.
 
@@ -70,12 +91,12 @@ class Disk:
         return size - kept
 
     def _watch(self) -> None:
-        with connect(f"unix://{self._socket}") as client:
+        with self._client() as client:
             # One look after the other: what comes to the disk between two, nobody would know of.
             while not self._stop.is_set():
                 with self._looking:
                     looked = self._looked(client)
-                self._stop.wait(self._every if looked else 0.02)
+                self._stop.wait(self._every if looked else _SOON)
 
     def _looked(self, client: Any) -> bool:
         with suppress(JournalUnavailable, OSError), answering():
@@ -94,6 +115,9 @@ class Disk:
             # Others waited for the same, and may have written since this look began.
             self._file, self._safe = file, file.stat().st_size
         return bool(synchronised)
+
+    def _client(self) -> Any:
+        return connect(f"unix://{self._socket}")
 
     def _newest(self) -> Path | None:
         """The log's newest file is the one that is written to."""

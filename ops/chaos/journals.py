@@ -8,12 +8,13 @@ from typing import Final
 
 from ops.chaos.schedule import Customer
 from ops.chaos.stage import pid_of
-from orchestrator.engine.events import Event
+from orchestrator.engine.events import Event, fold
 from orchestrator.engine.state import State
 from orchestrator.errors import UnknownRun
 from orchestrator.service import Report, Run
 from orchestrator.wiring import Wiring
 
+_LOOKS: Final = 5
 _ENDS: Final = frozenset({"claimed", "outcome", "limited"})
 
 
@@ -40,6 +41,8 @@ class Story:
     events: Sequence[Event]
     #: As a Celery client sees it that waits for the run.
     result: str
+    #: Whether its events come to its state.
+    folds: bool = True
 
     def phase(self, step: str) -> str:
         """Of the step as its report says, "" when it was never entered."""
@@ -68,7 +71,7 @@ def stories(wiring: Wiring, customers: Sequence[Customer], runs: Mapping[int, st
 
 def _story(wiring: Wiring, customer: Customer, name: str) -> Story:
     run = Run(wiring.core, name)
-    state = wiring.core.journal.read(name)
+    state, events = _at_one_time(wiring, run)
     try:
         report = run.report() if state else None
     except UnknownRun:
@@ -79,6 +82,26 @@ def _story(wiring: Wiring, customer: Customer, name: str) -> Story:
         run=name,
         state=state,
         report=report,
-        events=run.history(),
+        events=events,
         result=str(wiring.app.AsyncResult(name).state),
+        folds=state is None or _folds(events, state),
     )
+
+
+def _folds(events: Sequence[Event], state: State) -> bool:
+    try:
+        return fold(events) == state
+    except (AttributeError, KeyError, TypeError, ValueError):
+        # An event that cannot have happened there.
+        return False
+
+
+def _at_one_time(wiring: Wiring, run: Run) -> tuple[State | None, Sequence[Event]]:
+    """A run that is in doubt may be looked up meanwhile."""
+    state, events = wiring.core.journal.read(run.id), run.history()
+    for _ in range(_LOOKS):
+        last, state = state, wiring.core.journal.read(run.id)
+        if state == last:
+            break
+        events = run.history()
+    return state, events

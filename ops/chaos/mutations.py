@@ -6,6 +6,7 @@ says by an AttributeError when what it breaks is not there any more.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -14,10 +15,13 @@ from uuid import uuid4
 
 from ops.chaos.schedule import Kind
 from ops.chaos.workflows import WORKFLOWS
+from orchestrator.admission import Admission
 from orchestrator.driver import Driver
 from orchestrator.engine.advance import advance
 from orchestrator.engine.events import apply, outcome_landed
 from orchestrator.engine.state import IN_FLIGHT, Outcome, Result
+from orchestrator.journal import scripts
+from orchestrator.journal.batches import Batch
 from orchestrator.journal.port import Began, Ref, Settlement
 from orchestrator.journal.redis import RedisJournal
 from orchestrator.policy import idempotency
@@ -150,10 +154,56 @@ def _no_timekeeper() -> None:
     swap(Timekeeper, "tick", lambda _real: lambda _self: False)
 
 
+def _no_stand_check() -> None:
+    # Who admits looks first and writes then: in between another is to do the same.
+    def slow(real: Any) -> Any:
+        def judged(self: Admission, batch: Batch, rows: Any) -> Any:
+            found = real(self, batch, rows)
+            time.sleep(_WIDE / 2)
+            return found
+
+        return judged
+
+    swap(Admission, "_judged", slow)
+    _rewrite("admit", "if tonumber(h[1]) ~= first then", "if false then")
+    _rewrite("admit", "if row.key ~= '' and", "if false and")
+    _rewrite("admit", "if fresh > 0 and", "if false and")
+
+
+def _counted_twice() -> None:
+    def slow(real: Any) -> Any:
+        def settle(self: RedisJournal, run: str, *args: Any) -> Any:
+            # So late that the timekeeper has done it: not for all, and not when it does.
+            mine = threading.current_thread() is threading.main_thread()
+            time.sleep(4 * _WIDE if mine and run.endswith("0") else 0)
+            return real(self, run, *args)
+
+        return settle
+
+    swap(RedisJournal, "settle", slow)
+    _rewrite("settle", "if redis.call('HDEL', KEYS[1], 'outbox') == 0 then", "if false then")
+
+
+def _rewrite(script: str, old: str, new: str) -> None:
+    def rewritten(real: Any) -> Any:
+        def source(name: str) -> str:
+            text: str = real(name)
+            if name != script:
+                return text
+            if text.count(old) != 1:
+                raise AttributeError(f"{script}.lua has no {old!r}")
+            return text.replace(old, new)
+
+        return source
+
+    swap(scripts, "source", rewritten)
+
+
 #: No trouble but lost answers.
 _CALM: Final[Mapping[str, Any]] = {
     "runs": 120, "kills": 0, "redis_kills": 0, "cuts": 0, "limited": False,
 }  # fmt: skip
+_BATCH: Final[Mapping[str, Any]] = {**_CALM, "batch": True, "window": 20}
 
 MUTATIONS: Final[Mapping[str, Mutation]] = {
     "no-fence": Mutation(
@@ -198,5 +248,16 @@ MUTATIONS: Final[Mapping[str, Mutation]] = {
         says="nobody sends again what nobody drives",
         apply=_no_timekeeper,
         storm={**_CALM, "kills": 6, "only": (Kind.WORKER,), "minutes": 1.5},
+    ),
+    "no-stand-check": Mutation(
+        says="rows are admitted wherever their batch stands meanwhile",
+        apply=_no_stand_check,
+        # Rows that have become runs twice may never come to rest.
+        storm={**_BATCH, "minutes": 1},
+    ),
+    "counted-twice": Mutation(
+        says="a batch counts a run as often as its duties are done",
+        apply=_counted_twice,
+        storm={**_BATCH, "runs": 60},
     ),
 }  # fmt: skip

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from ops.chaos import books
+from ops.chaos.clerk import Clerk
 from ops.chaos.journals import stories
 from ops.chaos.recovery import recoveries, standstills
 from ops.chaos.report import Outcome
@@ -15,6 +16,7 @@ from ops.chaos.schedule import Schedule
 from ops.chaos.stage import Stage, staged
 from ops.chaos.storm import Aftermath, Storm
 from ops.chaos.submitter import Submitter
+from ops.chaos.tally import Tally, tallied
 from ops.chaos.verdict import Court
 from ops.chaos.workflows import WORKFLOWS
 from orchestrator.wiring import load_profiles
@@ -31,13 +33,28 @@ def passed(schedule: Schedule) -> Iterator[tuple[Outcome, Path]]:
     """
     with staged(schedule.options) as stage:
         stage.wait_ready()
-        workflow = WORKFLOWS[schedule.options.workflow]
-        submitter = Submitter(stage.desk.core, workflow.plan(), schedule.customers, workflow.inputs)
-        aftermath = Storm(stage, schedule, submitter).rage()
-        yield judged(stage, aftermath), stage.folder
+        party = _clerk(stage, schedule) if schedule.options.batch else _submitter(stage, schedule)
+        aftermath = Storm(stage, schedule, party).rage()
+        tally = tallied(stage.judge.core, party) if isinstance(party, Clerk) else None
+        yield judged(stage, aftermath, tally), stage.folder
 
 
-def judged(stage: Stage, aftermath: Aftermath) -> Outcome:
+def _submitter(stage: Stage, schedule: Schedule) -> Submitter:
+    workflow = WORKFLOWS[schedule.options.workflow]
+    return Submitter(stage.desk.core, workflow.plan(), schedule.customers, workflow.inputs)
+
+
+def _clerk(stage: Stage, schedule: Schedule) -> Clerk:
+    return Clerk(
+        stage.desk.core,
+        stage.judge.core,
+        WORKFLOWS[schedule.options.workflow],
+        schedule,
+        kept=stage.keep,
+    )
+
+
+def judged(stage: Stage, aftermath: Aftermath, tally: Tally | None) -> Outcome:
     options, customers = aftermath.schedule.options, aftermath.schedule.customers
     workflow = WORKFLOWS[options.workflow]
     told = stories(stage.judge, customers, aftermath.runs)
@@ -50,7 +67,9 @@ def judged(stage: Stage, aftermath: Aftermath) -> Outcome:
         problems=aftermath.problems,
         others=aftermath.others,
         unheard=aftermath.unheard,
-        forgetful=options.power_cuts and not options.barrier,
+        forgetful=options.forgetful,
+        unwritten=() if options.barrier else aftermath.unwritten,
+        tally=tally,
         attempts={name: p.retry.max_attempts for name, p in load_profiles().items()},
     )
     return Outcome(
@@ -59,4 +78,5 @@ def judged(stage: Stage, aftermath: Aftermath) -> Outcome:
         recoveries=recoveries(told, aftermath.struck),
         standstills=standstills(told),
         verdict=court.verdict(),
+        tally=tally,
     )

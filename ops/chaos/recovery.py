@@ -80,7 +80,7 @@ def _of(story: Story, blows: Sequence[Struck]) -> Iterator[Recovery]:
 
 
 def _gaps(story: Story) -> Iterator[Standstill]:
-    if not story.events:
+    if not story.events or not story.folds:
         return
     state = begin(story.events[0])
     for last, event in pairwise(story.events):

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
 from ops.bench.tables import Cell, table
+from ops.chaos.findings import Finding
 from ops.chaos.journals import Story
 from ops.chaos.recovery import Recovery, Standstill, by_kind, percentiles
 from ops.chaos.storm import Aftermath
-from ops.chaos.verdict import Finding, Unknown, Verdict
+from ops.chaos.tally import Tally
+from ops.chaos.verdict import Unknown, Verdict
 
 #: Findings of one kind that are told on the screen; the evidence has all.
 _TOLD: Final = 5
@@ -30,6 +32,8 @@ class Outcome:
     #: The longest first.
     standstills: Sequence[Standstill]
     verdict: Verdict
+    #: Where the runs are the rows of a batch.
+    tally: Tally | None = None
 
     def as_json(self) -> dict[str, object]:
         verdict, after = self.verdict, self.aftermath
@@ -50,6 +54,8 @@ class Outcome:
             "calmed_s": round(after.calmed, 1),
             "restarts": after.restarts,
             "submitter_unavailable": after.unavailable,
+            "kills_of_redis_with_unwritten_data": len(after.unwritten),
+            **({"batch": self.tally.as_json()} if self.tally else {}),
         }
 
 
@@ -67,8 +73,15 @@ def lines(outcome: Outcome) -> Iterator[str]:
         f"\nworkers restarted {after.restarts} times; Redis was away for the submitter"
         f" {after.unavailable} times"
     )
+    if after.unwritten:
+        yield (
+            f"killed {len(after.unwritten)} times with data that it had acknowledged and, as the"
+            " disk was busy, not written"
+        )
     yield "\n" + table(["runs", ""], sorted(verdict.states.items()))
     yield f"\nthe books: {verdict.charged} charges, {verdict.texted} texts"
+    if outcome.tally is not None:
+        yield _batch(outcome.tally)
     yield from _unknowns(verdict.unknowns)
     yield from _recoveries(outcome.recoveries)
     yield from _standstills(outcome.standstills)
@@ -117,6 +130,18 @@ def _faults(after: Aftermath) -> list[tuple[str, int]]:
     return sorted(counts.items())
 
 
+def _batch(tally: Tally) -> str:
+    def counted(found: Mapping[str, int]) -> str:
+        return ", ".join(f"{number} {name}" for name, number in sorted(found.items()))
+
+    batch = tally.batch
+    return (
+        f"the batch: {batch.state}, {counted(batch.ends)}, {batch.parked} in doubt;"
+        f" {counted(batch.sums)}; at most {tally.fullest} of {batch.window} at a time,"
+        f" {tally.reopened} that were retried among them"
+    )
+
+
 def _unknowns(unknowns: Sequence[Unknown]) -> Iterator[str]:
     if unknowns:
         rows = Counter(
@@ -146,7 +171,7 @@ def _standstills(found: Sequence[Standstill]) -> Iterator[str]:
 def _excused(findings: Sequence[Finding]) -> Iterator[str]:
     if findings:
         rows = sorted(Counter(finding.code for finding in findings).items())
-        yield table(["of runs whose acceptance went with the power", "findings"], rows) + "\n"
+        yield table(["of runs whose acceptance Redis lost", "findings"], rows) + "\n"
 
 
 def _findings(findings: Sequence[Finding]) -> Iterator[str]:

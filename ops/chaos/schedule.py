@@ -10,10 +10,11 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
 #: A JSON object, as ``POST /faults`` of the sandbox takes it.
 Fault: TypeAlias = Mapping[str, object]
+_What = TypeVar("_What", bound=StrEnum)
 
 
 class Kind(StrEnum):
@@ -33,6 +34,16 @@ class Kind(StrEnum):
     LIMIT = "429-storm"
 
 
+class Instruction(StrEnum):
+    """What a person says to a batch while it storms."""
+
+    PAUSE = "pause"
+    #: Some of the rows that have failed.
+    RETRY = "retry"
+    #: The same rows: there is that batch already.
+    AGAIN = "start-again"
+
+
 #: How often each is dealt, in a full deck.
 PROCESSES: Final[Mapping[Kind, int]] = {
     Kind.CHILD: 4,
@@ -43,6 +54,12 @@ PROCESSES: Final[Mapping[Kind, int]] = {
     Kind.MAIN: 1,
 }
 LINKS: Final[Mapping[Kind, int]] = {Kind.CUT: 2, Kind.STALL: 2, Kind.SWALLOW: 1, Kind.REFUSE: 1}
+ORDERS: Final[Mapping[Instruction, int]] = {
+    Instruction.PAUSE: 3, Instruction.RETRY: 1, Instruction.AGAIN: 1,
+}  # fmt: skip
+#: A batch has an instruction in so many seconds, and three at least.
+_TALK: Final = 8
+_PAUSED_FOR: Final = (0.5, 5.0)
 #: Seconds, from and to.
 _LASTS: Final[Mapping[Kind, tuple[float, float]]] = {
     Kind.FREEZE: (4.0, 8.0),
@@ -80,6 +97,9 @@ class Options:
     #: Children of each worker.
     children: int = 2
     workflow: str = "charge-and-text"
+    #: The runs are the rows of one batch, so many of them busy at a time.
+    batch: bool = False
+    window: int = 50
     kills: int = 30
     redis_kills: int = 3
     cuts: int = 15
@@ -116,6 +136,11 @@ class Options:
         return round(max(12.0, strikes, self.runs / (5 * self.workers * self.children)), 1)
 
     @property
+    def forgetful(self) -> bool:
+        """Power is cut, and nobody waits for the disk: what was acknowledged may be lost."""
+        return self.power_cuts and not self.barrier
+
+    @property
     def call_ms(self) -> int:
         """What a call takes: so long that workers are busy, and troubles find calls under way."""
         calls = _CALLS[self.workflow] * self.runs
@@ -135,7 +160,7 @@ class Customer:
     after: float = 0
     #: A pause ends after this.
     paused: float = 0
-    #: Submitted a second time, under the same run key.
+    #: Submitted a second time, under the same run key; of a batch's row, by itself as well.
     twice: bool = False
 
     @property
@@ -183,12 +208,25 @@ class Strike:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """An instruction, to a batch."""
+
+    #: Seconds after the storm begins.
+    at: float
+    what: Instruction
+    #: A pause ends after this.
+    seconds: float = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
     options: Options
     customers: Sequence[Customer]
     strikes: Sequence[Strike]
     #: At the sandbox, from the beginning to the end of the storm.
     faults: Sequence[Fault]
+    #: None where there is no batch.
+    orders: Sequence[Order] = ()
 
     def as_json(self) -> dict[str, object]:
         strikes = [
@@ -200,6 +238,7 @@ class Schedule:
             "seconds": self.options.seconds,
             "strikes": strikes,
             "faults": [dict(fault) for fault in self.faults],
+            "orders": [asdict(order) for order in self.orders],
             "customers": [asdict(customer) for customer in self.customers],
         }
 
@@ -215,9 +254,14 @@ def schedule(options: Options) -> Schedule:
     return Schedule(
         options=options,
         customers=tuple(_customers(options, chance)),
-        strikes=tuple(sorted(_strikes(options, chance), key=lambda strike: strike.at)),
+        strikes=tuple(sorted(_strikes(options, chance), key=_moment)),
         faults=tuple(_faults(options, chance)),
+        orders=tuple(sorted(_orders(options, chance), key=_moment)) if options.batch else (),
     )
+
+
+def _moment(one: Strike | Order) -> float:
+    return one.at
 
 
 def _customers(options: Options, chance: random.Random) -> Iterator[Customer]:
@@ -260,9 +304,18 @@ def _strike(options: Options, chance: random.Random, what: Kind, targets: int) -
     )
 
 
-def _dealt(weights: Mapping[Kind, int], number: int, chance: random.Random) -> Iterator[Kind]:
+def _orders(options: Options, chance: random.Random) -> Iterator[Order]:
+    number = max(len(ORDERS), round(options.seconds / _TALK))
+    for what in _dealt(ORDERS, number, chance):
+        # Early: while rows are to become runs yet.
+        at = chance.uniform(1.0, _COMING * options.seconds)
+        lasts = chance.uniform(*_PAUSED_FOR) if what is Instruction.PAUSE else 0
+        yield Order(at=round(at, 3), what=what, seconds=round(lasts, 3))
+
+
+def _dealt(weights: Mapping[_What, int], number: int, chance: random.Random) -> Iterator[_What]:
     """From a shuffled deck, and another when it is used up: also a few are a mixture."""
-    deck: list[Kind] = []
+    deck: list[_What] = []
     for _ in range(number):
         if not deck:
             # Each kind once on top, so that none is missing from a short storm by its weight.

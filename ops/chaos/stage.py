@@ -100,6 +100,7 @@ class Stage:
         self._redis = redis
         self._disk = disk
         self._sandbox = sandbox
+        self._mark = 0
 
     @property
     def folder(self) -> Path:
@@ -122,12 +123,19 @@ class Stage:
 
     def kill_redis(self, *, lost: float = 0) -> None:
         """``lost``: the share that a power cut takes of what was not on the disk yet."""
+        self._mark = self._disk.mark()
         self._crew.bury(self._redis)
         if lost:
             self._disk.cut_power(lost)
 
-    def start_redis(self) -> None:
+    def keep(self) -> None:
+        """Returns when no power cut takes what was written before."""
+        self._disk.catch_up()
+
+    def start_redis(self) -> bool:
+        """Whether it has all that it had acknowledged."""
         self._redis = _started_redis(self._crew, self._valkey)
+        return self._disk.has(self._mark)
 
     def faults(self, faults: Sequence[Fault]) -> None:
         self._ask("POST", "/faults", list(map(dict, faults)))

@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
+from ops.chaos.agenda import Agenda
 from ops.chaos.schedule import Kind, Schedule, Strike, limits
 from ops.chaos.stage import Slot, Stage
-from ops.chaos.submitter import Submitter
 from ops.crew import Member, strike
 from orchestrator.engine.state import Phase, State, Status
 from orchestrator.service import Core
@@ -50,6 +50,8 @@ class Aftermath:
     #: By run, the customer's number: see ``Submitter``.
     others: Mapping[str, int]
     unheard: Mapping[str, int]
+    #: When Redis was killed and had not written all that it had acknowledged. ms since the epoch.
+    unwritten: Sequence[int]
     unavailable: int
     #: Seconds: the storm, and from its end until nothing moved.
     stormed: float
@@ -57,15 +59,48 @@ class Aftermath:
     restarts: int
 
 
+class Party(Protocol):
+    """Who has runs run: the submitter, or a batch's clerk."""
+
+    @property
+    def agenda(self) -> Agenda: ...
+
+    @property
+    def runs(self) -> Mapping[int, str]:
+        """By the customer's number."""
+        ...
+
+    @property
+    def others(self) -> Mapping[str, int]:
+        """See ``Submitter``; so are the unheard."""
+        ...
+
+    @property
+    def unheard(self) -> Mapping[str, int]: ...
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+    def expects_more(self) -> bool:
+        """In the calm: whether there are runs to come."""
+        ...
+
+    def repair(self) -> bool:
+        """When nothing moves any more: what a person does then. Whether something moves again."""
+        ...
+
+
 class Storm:
-    def __init__(self, stage: Stage, schedule: Schedule, submitter: Submitter) -> None:
+    def __init__(self, stage: Stage, schedule: Schedule, party: Party) -> None:
         self._stage = stage
         self._schedule = schedule
-        self._submitter = submitter
+        self._party = party
         self._struck: list[Struck] = []
         self._order = count()
         self._coming: list[tuple[float, int, Callable[[], None]]] = []
         self._redis = True
+        self._unwritten: list[int] = []
         for one in schedule.strikes:
             self._push(one.at, lambda one=one: self._strike(one))  # type: ignore[misc]
 
@@ -74,23 +109,24 @@ class Storm:
         self._began = time.monotonic()
         ends = 60 * options.minutes
         stage.faults(self._schedule.faults)
-        self._submitter.start()
+        self._party.start()
         while (self._coming or self._now() < options.seconds) and self._now() < ends:
             self._turn()
         stormed = self._now()
         faults = self._calm()
         self._wait_until_still(ends)
-        self._submitter.stop()
+        self._party.stop()
         return Aftermath(
             schedule=self._schedule,
             struck=self._struck,
             faults=faults,
             ledger=stage.ledger(),
-            runs=self._submitter.runs,
-            problems=self._submitter.problems,
-            others=self._submitter.others,
-            unheard=self._submitter.unheard,
-            unavailable=self._submitter.unavailable,
+            runs=self._party.runs,
+            problems=self._party.agenda.problems,
+            others=self._party.others,
+            unheard=self._party.unheard,
+            unwritten=self._unwritten,
+            unavailable=self._party.agenda.unavailable,
             stormed=stormed,
             calmed=self._now() - stormed,
             restarts=sum(slot.restarts for slot in stage.slots),
@@ -111,15 +147,22 @@ class Storm:
         return self._stage.end_faults()
 
     def _wait_until_still(self, ends: float) -> None:
-        watch = Watch(self._stage.judge.core, look_ups=self._schedule.options.look_ups)
+        watch = self._watch()
         looked = 0.0
         while self._now() < ends:
             self._turn()
-            if self._submitter.busy or self._now() < looked + _LOOK:
+            if self._now() < looked + _LOOK:
                 continue
             looked = self._now()
-            if watch.still(self._submitter.runs.values(), looked):
-                return
+            if self._party.expects_more() or self._party.agenda.busy:
+                continue
+            if watch.still(self._party.runs.values(), looked):
+                if not self._party.repair():
+                    return
+                watch = self._watch()
+
+    def _watch(self) -> Watch:
+        return Watch(self._stage.judge.core, look_ups=self._schedule.options.look_ups)
 
     # Troubles.
 
@@ -156,12 +199,14 @@ class Storm:
         if not self._redis:
             return None
         self._redis = False
+        at = _unix_ms()
         self._stage.kill_redis(lost=1.0 if self._schedule.options.power_cuts else 0)
-        self._push(self._now() + one.seconds, self._restart_redis)
+        self._push(self._now() + one.seconds, lambda: self._restart_redis(at))
         return ()
 
-    def _restart_redis(self) -> None:
-        self._stage.start_redis()
+    def _restart_redis(self, killed: int) -> None:
+        if not self._stage.start_redis():
+            self._unwritten.append(killed)
         self._redis = True
 
     def _break_line(self, one: Strike) -> Sequence[int]:

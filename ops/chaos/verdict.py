@@ -8,10 +8,13 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ops.chaos.books import Account, Books, answer_lost, refused
+from ops.chaos.findings import Finding
 from ops.chaos.journals import Span, Story
 from ops.chaos.schedule import Customer, Kind
 from ops.chaos.storm import Struck
+from ops.chaos.tally import Tally
 from ops.chaos.workflows import Workflow
+from orchestrator.clock import time_of
 from orchestrator.engine.state import Phase, Status
 from orchestrator.service.inspect import SETTLED
 
@@ -21,6 +24,8 @@ _ECHO: Final = 3_000
 _ROUND_TRIP: Final = 100
 _SENDING: Final = 1_000
 _NEVER: Final = 2**63
+#: So long Redis puts its writing off, and the ids' clock may be another's. ms.
+_PUT_OFF: Final = 2_500
 _EXCUSES: Final = frozenset(Kind) - {Kind.TERM, Kind.LIMIT}
 #: Who begins a call and then makes none, and lives, knows that there is nothing to be in doubt
 #: of: a request on a stalled line arrives in the end.
@@ -32,22 +37,6 @@ _RESULTS: Final[Mapping[Status, str]] = {
     Status.CANCELLED: "REVOKED",
 }
 _TOO_MANY: Final = 429
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """Something that must not be."""
-
-    code: str
-    says: str
-    #: "" when it is not about one.
-    run: str = ""
-    customer: str = ""
-
-    def as_json(self) -> dict[str, str]:
-        return {
-            "code": self.code, "run": self.run, "customer": self.customer, "says": self.says,
-        }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,11 +94,18 @@ class Court:
     unheard: Mapping[str, int] = field(default_factory=dict)
     #: Power was cut, and nobody waited for the disk: what was accepted may be lost.
     forgetful: bool = False
+    #: When Redis was killed that had not written all that it had acknowledged: as by a power cut,
+    #: what was accepted just before may be lost. ms since the epoch.
+    unwritten: Sequence[int] = ()
+    #: Where the runs are the rows of one.
+    tally: Tally | None = None
 
     def verdict(self) -> Verdict:
         unknowns = [found for story in self.stories for found in self._unknowns(story)]
         findings = [*self._of_all(), *(f for story in self.stories for f in self._of_run(story))]
         findings += [_unexplained(found) for found in unknowns if _is_finding(found)]
+        if self.tally is not None:
+            findings += self.tally.findings(self.stories, self.books)
         accounts = self.books.accounts.values()
         forgotten = {customer.key for customer in self._forgotten()}
         return Verdict(
@@ -123,7 +119,11 @@ class Court:
 
     def _forgotten(self) -> Sequence[Customer]:
         """Whose run was accepted, and is lost with that."""
-        return [s.customer for s in self.stories if self.forgetful and s.state is None]
+        gone = [story for story in self.stories if story.state is None]
+        return [s.customer for s in gone if self.forgetful or self._was_unwritten(s.run)]
+
+    def _was_unwritten(self, run: str) -> bool:
+        return any(at - _PUT_OFF <= time_of(run) <= at + _ROUND_TRIP for at in self.unwritten)
 
     # All together.
 
@@ -258,6 +258,8 @@ def _lost(story: Story) -> Iterator[tuple[str, str]]:
     if status not in SETTLED:
         steps = {step: str(visit.phase) for step, visit in story.state.visits.items()}
         yield "unfinished", f"it is {status}: {steps}"
+    if not story.folds:
+        yield "does-not-fold", "its events do not come to its state"
     if (wanted := _RESULTS.get(status)) and story.result != wanted:
         yield "no-result", f"it has {status}, and a Celery client is told {story.result}"
 

@@ -61,3 +61,27 @@ def test_what_was_waited_for_is_kept_and_what_was_not_is_lost(valkey: Embedded) 
             assert int(line.get("not-waited-for") or 0) < acknowledged
         valkey.stop()
         second.wait()
+
+
+def test_what_was_written_before_a_look_that_was_asked_for_is_kept(valkey: Embedded) -> None:
+    with ExitStack() as ends:
+        first = started(valkey)
+        ends.callback(first.kill)
+        # It looks once, and then not for an hour.
+        with Disk(valkey.home, valkey.socket, every=3_600) as disk, client(valkey) as line:
+            wait_for(lambda: line.get("chaos:written"), "the first look", seconds=60)
+            line.set("before", "1")
+            disk.catch_up()
+            before = disk.mark()
+            line.set("after", "1")
+            first.kill()
+            first.wait()
+            assert disk.cut_power(1.0) > 0
+        second = started(valkey)
+        ends.callback(second.kill)
+        assert not disk.has(before), "its mark was not on the disk either"
+        assert disk.has(disk.mark())
+        with client(valkey) as line:
+            assert (line.get("before"), line.get("after")) == (b"1", None)
+        valkey.stop()
+        second.wait()

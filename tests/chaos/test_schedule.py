@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from ops.chaos.mutations import MUTATIONS
-from ops.chaos.schedule import LINKS, PROCESSES, Kind, Options, link_names, schedule
+from ops.chaos.schedule import LINKS, PROCESSES, Instruction, Kind, Options, link_names, schedule
 from ops.chaos.workflows import WORKFLOWS
 from ops.sandbox.faults import read_faults
 
@@ -34,6 +34,16 @@ def test_what_is_asked_for_is_what_is_planned() -> None:
     assert (counts[Kind.REDIS], counts[Kind.LIMIT]) == (3, 1)
     only = schedule(replace(SMALL, only=(Kind.FREEZE,), limited=False, redis_kills=0, cuts=0))
     assert {strike.what for strike in only.strikes} == {Kind.FREEZE}
+
+
+def test_a_batch_is_told_everything_while_rows_are_to_come_and_nothing_else_changes() -> None:
+    batch = schedule(replace(SMALL, batch=True))
+    assert {order.what for order in batch.orders} == set(Instruction)
+    assert all(0 < order.at < SMALL.seconds for order in batch.orders)
+    assert all(bool(o.seconds) == (o.what is Instruction.PAUSE) for o in batch.orders)
+    alone = schedule(SMALL)
+    assert alone.orders == ()
+    assert (batch.strikes, batch.customers) == (alone.strikes, alone.customers)
 
 
 def test_every_strike_has_a_target_and_comes_within_the_storm() -> None:

@@ -54,6 +54,23 @@ def test_every_run_of_a_short_storm_is_accounted_for(temporary: Path, tmp_path: 
     assert left(temporary) == []
 
 
+def test_every_row_of_a_short_storm_over_a_batch_is_accounted_for(
+    temporary: Path, tmp_path: Path
+) -> None:
+    words = ("--batch", "--runs", "40", "--window", "8", "--kills", "4", "--redis-kills", "1")
+    storm = begun(
+        temporary, *words, "--cuts", "1", "--no-429", "--heartbeat", "5", "--storm", "8",
+        "--keep", str(tmp_path),
+    )  # fmt: skip
+    said, _ = storm.communicate(timeout=260)
+    assert storm.returncode == 0, said
+    batch = json.loads((tmp_path / "verdict.json").read_text())["batch"]
+    assert sum(batch["rows"].values()) == 40
+    assert batch["rows"]["succeeded"] > 20
+    assert 0 < batch["fullest"] <= 8 + batch["reopened"]
+    assert left(temporary) == []
+
+
 def test_a_worker_that_sends_lost_texts_again_is_caught_by_the_books(
     temporary: Path, tmp_path: Path
 ) -> None:

@@ -17,6 +17,7 @@ from ops.chaos.schedule import Customer, Kind, Strike
 from ops.chaos.storm import Struck
 from ops.chaos.verdict import Court, Verdict
 from ops.chaos.workflows import SENDER, WORKFLOWS
+from orchestrator.clock import sortable_id
 from orchestrator.engine.effects import Effect
 from orchestrator.engine.events import Event, accepted, control
 from orchestrator.engine.state import Phase, State, Visit
@@ -166,6 +167,10 @@ def test_an_accepted_run_that_is_gone_or_stands_still_is_found() -> None:
     assert "unfinished" in codes(judged(stuck, ledger(messages=[], requests=[])))
 
 
+def test_a_run_whose_events_do_not_come_to_its_state_is_found() -> None:
+    assert codes(judged(replace(story(), folds=False), ledger())) == {"does-not-fold"}
+
+
 def test_a_finished_run_that_no_client_hears_of_is_found() -> None:
     assert codes(judged(story(result="PENDING"), ledger())) == {"no-result"}
 
@@ -195,6 +200,19 @@ def test_where_power_takes_what_was_accepted_a_second_run_under_its_key_is_no_fi
     assert verdict.ok
     excused = {found.code for found in verdict.excused}
     assert excused >= {"lost", "texted-twice", "sent-again", "submitting"}
+
+
+@pytest.mark.parametrize(("before_the_kill", "excused"), [(2_000, True), (3_000, False)])
+def test_what_redis_had_not_written_when_it_was_killed_excuses_what_was_just_accepted(
+    before_the_kill: int, *, excused: bool
+) -> None:
+    killed = 1_700_000_000_000
+    run = sortable_id(killed - before_the_kill, b"0123456789")
+    gone = replace(story(), run=run, state=None, report=None)
+    nothing = ledger(charges=[], messages=[], requests=[])
+    verdict = judged(gone, nothing, known=[], unwritten=[killed])
+    assert verdict.ok is excused
+    assert not judged(gone, nothing, known=[]).ok
 
 
 def test_a_text_sent_twice_for_a_run_that_is_known_is_found_whatever_power_took() -> None:
