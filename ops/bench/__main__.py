@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
-from ops.bench import backlog, batch, durability, overtake, speed, spine, timers
+from ops.bench import backlog, batch, durability, overtake, pools, speed, spine, timers
 from ops.bench.rivals import contest
 from ops.bench.stage import BenchBroken
 
@@ -25,6 +25,10 @@ _BENCHES: Final[dict[str, tuple[Any, dict[str, tuple[int, str]]]]] = {
         "rounds": (speed.ROUNDS, "rounds of each team"),
         "slow_runs": (speed.SLOW_RUNS, "where the provider is slow"),
         "slow_rounds": (speed.SLOW_ROUNDS, "where it is slow"),
+    }),
+    "pools": (pools, {
+        "runs": (pools.RUNS, "runs a round, where the provider is instant"),
+        "rounds": (pools.ROUNDS, "rounds of each shape"),
     }),
     "durability": (durability, {
         "runs": (durability.RUNS, "runs in a round"),

@@ -70,8 +70,8 @@ class House:
 
     def start_workers(self) -> None:
         words = [
-            sys.executable, "-P", "-m", "ops.cli.main", "worker", "--concurrency", "2",
-            "--loglevel", "ERROR",
+            sys.executable, "-P", "-m", "ops.cli.main", "worker", "--pool", "prefork",
+            "--concurrency", "2", "--loglevel", "ERROR",
         ]  # fmt: skip
         self._workers = [
             self._crew.start(f"worker {n + 1}", words, self._environ) for n in range(self._number)

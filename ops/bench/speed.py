@@ -29,7 +29,7 @@ ROUNDS: Final = 5
 SLOW_RUNS: Final = 500
 SLOW_ROUNDS: Final = 2
 _WARM: Final = 60
-_LATENCY_MS: Final = 200
+LATENCY_MS: Final = 200
 _IN_FLIGHT: Final = 50
 _STEPS: Final = 2
 
@@ -40,6 +40,11 @@ class Shape:
 
     workers: int
     pool: Pool
+
+    @property
+    def slots(self) -> int:
+        """Steps at one time."""
+        return self.workers * self.pool.concurrency
 
     def __str__(self) -> str:
         return f"{self.workers} x {self.pool.kind} -c {self.pool.concurrency}"
@@ -67,6 +72,10 @@ class Crew:
     def log(self) -> Path:
         return self._workers[0].log
 
+    def pids(self) -> list[int]:
+        """Each worker's main process."""
+        return [worker.process.pid for worker in self._workers]
+
     def consume(self, lane: str) -> None:
         for worker in self._workers:
             worker.consume(lane)
@@ -88,9 +97,9 @@ def main(*, runs: int, rounds: int, slow_runs: int, slow_rounds: int) -> None:
         for shape in INSTANT:
             print(f"\n1. An instant provider, {shape}: runs a second\n")
             print(instant(_played(found, shape, runs, rounds)), flush=True)
-        with _slowed(found):
+        with slowed(found):
             print(
-                f"\n2. A provider that takes {_LATENCY_MS} ms, {_IN_FLIGHT} calls under way at"
+                f"\n2. A provider that takes {LATENCY_MS} ms, {_IN_FLIGHT} calls under way at"
                 f" most: calls a second, the best of {slow_rounds} rounds\n"
             )
             played = {shape: _played(found, shape, slow_runs, slow_rounds) for shape in SLOW}
@@ -111,26 +120,26 @@ def instant(played: Sequence[tuple[Drained, Drained]]) -> str:
     ]
     rates = [median(pair[team].rate for pair in played) for team in (0, 1)]
     rows.append(["median", *rates, median(a.rate / b.rate for a, b in played)])
-    spent = [median(_cpu_ms(pair[team]) for pair in played) for team in (0, 1)]
+    spent = [median(cpu_ms(pair[team]) for pair in played) for team in (0, 1)]
     rows.append(["CPU, ms a run, all processes", *spent, spent[1] / spent[0]])
     return table(["", "durazzo", "hand-written", "ratio"], rows)
 
 
 def slow(played: dict[str, Sequence[tuple[Drained, Drained]]]) -> str:
     """By shape: calls a second, and which part of the ideal they are."""
-    best = ideal(_IN_FLIGHT, _LATENCY_MS)
+    best = ideal(_IN_FLIGHT, LATENCY_MS)
     rows: list[list[Cell]] = []
     for shape, rounds in played.items():
         for team, name in enumerate(("durazzo", "hand-written")):
             fastest = max((pair[team] for pair in rounds), key=lambda one: one.rate)
             calls = _STEPS * fastest.rate
-            busy = _cpu_ms(fastest) * fastest.rate / 1000
-            rows.append([shape, name, calls, calls / best, _cpu_ms(fastest) / _STEPS, busy])
+            busy = cpu_ms(fastest) * fastest.rate / 1000
+            rows.append([shape, name, calls, calls / best, cpu_ms(fastest) / _STEPS, busy])
     head = ("workers", "", "calls/s", f"of {best:.0f}", "CPU ms a call", "cores busy")
     return table(head, rows)
 
 
-def _cpu_ms(one: Drained) -> float:
+def cpu_ms(one: Drained) -> float:
     return 1000 * sum(one.cpu.values()) / one.runs
 
 
@@ -167,9 +176,9 @@ def _crews(found: Stage, shape: Shape) -> Iterator[Stage]:
 
 
 @contextmanager
-def _slowed(found: Stage) -> Iterator[None]:
+def slowed(found: Stage) -> Iterator[None]:
     url = f"{found.sandbox}/faults"
-    fault = {"match": "*", "do": "latency", "ms": _LATENCY_MS, "times": None}
+    fault = {"match": "*", "do": "latency", "ms": LATENCY_MS, "times": None}
     if httpx.post(url, json=fault).is_error:
         raise BenchBroken("the sandbox takes no latency")
     yield

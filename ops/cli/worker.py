@@ -5,9 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sys
 import threading
+from collections.abc import Sequence
 from contextlib import ExitStack
 from types import FrameType
+from typing import Final
 
 import click
 
@@ -15,6 +18,7 @@ from ops.cli import terminal
 from ops.cli.commands import Command
 from ops.cli.document import lane_name
 from ops.cli.opened import opened
+from ops.cli.supervisor import Supervisor, arrival
 from ops.embedded import serving
 from orchestrator.canvas.app import GRACE
 from orchestrator.settings import DEFAULT_LANE, from_environ
@@ -25,20 +29,36 @@ from workers.readiness import require_redis, say
 from workers.worker import create
 
 _LEVELS = click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"], case_sensitive=False)
+#: Measured in ops/bench/RESULTS.md: a slot in a thread costs a tenth of one in a process.
+_THREADS: Final = 25
+#: Processes that nobody asked for: a container's limit is not seen, and each takes 70 MB.
+_MOST: Final = 4
 
 
 @click.command(
     cls=Command,
-    example="durazzo worker --pool threads --concurrency 32 --lane default --lane dunning",
+    example="""\
+durazzo worker
+durazzo worker --processes 2 --concurrency 50 --lane default --lane dunning""",
+)
+@click.option(
+    "--processes",
+    type=click.IntRange(1, 64),
+    metavar="P",
+    help="So many workers under this command, which replaces one that dies. By default as many as"
+    f" there are processors, {_MOST} at most; 1 where --pool or --concurrency is given.",
 )
 @click.option(
     "--concurrency",
     type=click.IntRange(1, 1_000),
     metavar="N",
-    help="Steps at one time; by default as many as there are processors.",
+    help=f"Steps at one time, of each process. By default {_THREADS}; with --pool prefork as many"
+    " as there are processors.",
 )
 @click.option(
-    "--pool", type=click.Choice(["prefork", "threads"]), default="prefork", show_default=True
+    "--pool",
+    type=click.Choice(["prefork", "threads"]),
+    help="What executes a step: a thread (by default), or a process of its own.",
 )
 @click.option(
     "--lane",
@@ -61,35 +81,45 @@ _LEVELS = click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"], case_sensitive=Fal
 def worker(
     lanes: tuple[str, ...],
     *,
+    processes: int | None,
     concurrency: int | None,
-    pool: str,
+    pool: str | None,
     grace: int | None,
     loglevel: str,
     leashed: bool,
-) -> None:
+) -> int:
     """Execute steps, until Ctrl-C or SIGTERM: calls under way land first.
 
     The same again hands them over at once: another worker finds out what became of them.
 
-    The same as `celery -A workers.app worker`, and on the embedded server if no Redis is named.
+    As `celery -A workers.app worker`, in as many processes as you like, and on the embedded server
+    if no Redis is named.
     """
-    words = [
-        "worker", "-E", "--without-gossip", "--without-mingle", "--pool", pool,
-        "--loglevel", loglevel, "--queues", ",".join(lanes), "-n", f"durazzo-{os.getpid()}@%h",
-    ]  # fmt: skip
-    words += ["--concurrency", str(concurrency)] if concurrency else []
+    processes = processes or (1 if pool or concurrency else min(_processors(), _MOST))
+    pool = pool or "threads"
+    slots = concurrency or (_THREADS if pool == "threads" else _processors())
+    grace = GRACE if grace is None else grace
     with ExitStack() as server:
         at = server.enter_context(serving(from_environ()))
         # Celery would try for ever, and children without a key would die one after the other.
-        wire(at).core.journal.now()
+        journal = wire(at).core.journal
+        journal.now()
         # Said in the log, once there is one.
         require_redis(at)
         if leashed:
             threading.Thread(target=_leash, name="leash", daemon=True).start()
+        if processes > 1:
+            logs.configure(_level(loglevel))
+            words = _words(lanes, pool=pool, slots=slots, grace=grace, loglevel=loglevel)
+            return Supervisor(words, processes, grace=grace, arrived=arrival(journal)).run()
         app = create(at, leave=server.close)
-        if grace is not None:
-            app.conf.worker_soft_shutdown_timeout = grace
-        app.worker_main(words)
+        app.conf.worker_soft_shutdown_timeout = grace
+        app.worker_main([
+            "worker", "-E", "--without-gossip", "--without-mingle", "--pool", pool,
+            "--concurrency", str(slots), "--loglevel", loglevel, "--queues", ",".join(lanes),
+            "-n", f"durazzo-{os.getpid()}@%h",
+        ])  # fmt: skip
+    return 0
 
 
 @click.command(cls=Command, example="durazzo timekeeper")
@@ -100,7 +130,7 @@ def timekeeper(loglevel: str) -> None:
     What has become due, and what nobody drives, is sent again. Every worker does that beside
     its work, one of all at a time; this is for who wants it apart. It counts as no worker.
     """
-    logs.configure(logging.getLevelNamesMapping()[loglevel.upper()])
+    logs.configure(_level(loglevel))
     stop = threading.Event()
 
     def end(_number: int, _frame: FrameType | None) -> None:
@@ -113,6 +143,27 @@ def timekeeper(loglevel: str) -> None:
         say(require_redis(wiring.settings))
         terminal.say("keeping time")
         keep_time(wiring, stop)
+
+
+def _words(lanes: Sequence[str], *, pool: str, slots: int, grace: int, loglevel: str) -> list[str]:
+    """What starts one of several."""
+    # -P: a folder of the user's that is called `workers` is not imported.
+    return [
+        sys.executable, "-P", "-m", "ops.cli.main", "worker", "--leashed", "--processes", "1",
+        "--pool", pool, "--concurrency", str(slots), "--grace", str(grace), "--loglevel", loglevel,
+        *(word for lane in lanes for word in ("--lane", lane)),
+    ]  # fmt: skip
+
+
+def _processors() -> int:
+    """Those that this process may use, where the system says which."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _level(name: str) -> int:
+    return logging.getLevelNamesMapping()[name.upper()]
 
 
 def _leash() -> None:

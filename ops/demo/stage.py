@@ -111,7 +111,10 @@ class Stage:
 
     def _start_worker(self, name: str) -> None:
         # -P: what lies in the folder is not imported.
-        words = [sys.executable, "-P", "-m", "ops.cli.main", "worker", "--concurrency", "2"]
+        words = [
+            sys.executable, "-P", "-m", "ops.cli.main", "worker", "--pool", "prefork",
+            "--concurrency", "2",
+        ]  # fmt: skip
         self._crew.start(name, words, self._environ)
 
     def _start_flower(self) -> None:

@@ -9,7 +9,7 @@ from typing import Final
 from celery import Celery
 
 from orchestrator.errors import SettingsRefused
-from orchestrator.journal.line import ANSWER, CONNECT, HEALTH
+from orchestrator.journal.line import ANSWER, CONNECT, CONNECTIONS, HEALTH
 from orchestrator.settings import DEFAULT_LANE, Settings
 
 #: A message whose worker died before its ack comes back after this; a claim makes it harmless. s.
@@ -39,7 +39,7 @@ def make_app(settings: Settings) -> Celery:
         "socket_connect_timeout": CONNECT,
         "socket_keepalive": True,
         "health_check_interval": HEALTH,
-        "max_connections": 200,
+        "max_connections": CONNECTIONS,
         # Whoever sends does not wait for a broker that is away: the journal sends it again. Without
         # this, the first message of a process would wait for ever.
         **_ONCE_MORE,
@@ -74,6 +74,7 @@ def make_app(settings: Settings) -> Celery:
         redis_socket_timeout=ANSWER,
         redis_socket_connect_timeout=CONNECT,
         redis_backend_health_check_interval=HEALTH,
+        redis_max_connections=CONNECTIONS,
         broker_transport_options=transport,
         result_backend_transport_options=transport,
         visibility_timeout=VISIBILITY,

@@ -25,6 +25,10 @@ BARRIER: Final = 4_000
 #: A connection that was idle for so long is tried before it is trusted. s.
 HEALTH: Final = 10
 
+#: Of one process: a worker's threads (1,000 at most), its pulse, and what Celery has beside them.
+#: Where there are none left, a call fails at once.
+CONNECTIONS: Final = 1_200
+
 #: Tries after the first, while they fail at once: a server that is restarted is back soon.
 _AGAIN: Final = 3
 
