@@ -49,7 +49,7 @@ class Credentials:
         """
         self._environ = environ
         self._directory = directory
-        self._refused = () if allow_live else tuple(live_key_prefixes)
+        self._refused = () if allow_live else tuple(dict.fromkeys(live_key_prefixes))
         self._learn = learn
 
     def resolve(self, name: str) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 from orchestrator.clock import Clock
+from orchestrator.engine.changed import changed
 from orchestrator.engine.events import Event, apply
 from orchestrator.engine.state import IN_FLIGHT, State, Visit
 from orchestrator.expressions.evaluate import Context
@@ -36,7 +37,7 @@ class Checkpoint(StrEnum):
 LEAST: Final = 1_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Held:
     ref: Ref
     state: State
@@ -129,8 +130,8 @@ class Held:
         if state is None or visit is None or visit.phase not in IN_FLIGHT:
             return None
         same = (visit.number, visit.fence) == (self.ref.visit, self.visit.fence)
-        return replace(self, state=state) if same else None
+        return changed(self, state=state) if same else None
 
     def _after(self, kind: str, fields: dict[str, Json], now: int, at: int) -> Held:
         event = Event(kind=kind, at=now, fields={"s": self.ref.step, **fields})
-        return replace(self, state=apply(self.state, event), seen=now, at=at)
+        return changed(self, state=apply(self.state, event), seen=now, at=at)

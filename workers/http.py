@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import codecs
 import json
 import logging
 import math
@@ -218,9 +219,7 @@ def _joined(pairs: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
 def _charset_of(pairs: Sequence[tuple[bytes, bytes]]) -> str:
     """UTF-8 if all of them are, else what RFC 9110, 5.5 calls historical."""
     try:
-        for raw, value in pairs:
-            raw.decode()
-            value.decode()
+        b"\n".join(part for pair in pairs for part in pair).decode()
     except UnicodeDecodeError:
         return "iso-8859-1"
     return "utf-8"
@@ -238,7 +237,7 @@ def _parsed(headers: Mapping[str, str], body: bytes) -> tuple[Json | Missing, st
     if text is None:
         return MISSING, "undecodable" if says_json else ""
     try:
-        value: Json = json.loads(text, parse_constant=_refuse, parse_float=_finite)
+        value: Json = _json.decode(text)
     except (ValueError, RecursionError):
         return MISSING, "not-json" if says_json else ""
     return value, ""
@@ -247,7 +246,7 @@ def _parsed(headers: Mapping[str, str], body: bytes) -> tuple[Json | Missing, st
 def _decoded(body: bytes, kind: str) -> str | None:
     """UTF-8 (RFC 8259, 8.1), else what the server says it is."""
     try:
-        return body.decode("utf-8-sig")
+        return body.removeprefix(codecs.BOM_UTF8).decode()
     except UnicodeDecodeError:
         pass
     message = Message()
@@ -267,3 +266,6 @@ def _finite(text: str) -> float:
     if math.isinf(value):
         raise ValueError(text)
     return value
+
+
+_json: Final = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)

@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
 from orchestrator.engine.advance import UNANSWERED
+from orchestrator.engine.changed import changed
 from orchestrator.engine.routes import matched as matched_routes
 from orchestrator.engine.state import Outcome, Result
 from orchestrator.errors import ConditionFailed
@@ -48,7 +49,7 @@ def judge(
     )
     match verdict.kind:
         case Kind.TRANSIENT | Kind.UNKNOWN | Kind.OPERATOR:
-            return Judgement(outcome=replace(outcome, result=Result(verdict.kind.value)))
+            return Judgement(outcome=changed(outcome, result=Result(verdict.kind.value)))
         case _ if isinstance(reply, NoAnswer):
             return Judgement(outcome=outcome)
         case _:
@@ -62,7 +63,7 @@ def turned_away(
     if isinstance(reply, Answer):
         context = _seen(context, request, reply)
     judgement = _failed(step, context, last, lasting=False)
-    return replace(judgement, outcome=replace(judgement.outcome, result=last.result))
+    return replace(judgement, outcome=changed(judgement.outcome, result=last.result))
 
 
 def timed_out(
@@ -78,7 +79,7 @@ def timed_out(
     """
     if request is not None and isinstance(reply, Answer):
         context = _seen(context, request, reply)
-    outcome = replace(last, code=STEP_TIMEOUT, detail=last.code, delay=-1)
+    outcome = changed(last, code=STEP_TIMEOUT, detail=last.code, delay=-1)
     return _failed(step, context, outcome, lasting=False)
 
 
@@ -87,11 +88,11 @@ def _judge_answer(step: Step, context: Context, outcome: Outcome, verdict: Verdi
     broken = _broken(step, context, outcome.status)
     if kind is Kind.PENDING and (broken is not None or not _look_inside(step.criteria)):
         # Money may still move: neither a success nor a failure yet.
-        return Judgement(outcome=replace(outcome, result=Result.PENDING))
+        return Judgement(outcome=changed(outcome, result=Result.PENDING))
     if broken is None:
         return _succeeded(step, context, outcome)
     if kind is Kind.ANSWERED:
-        outcome = replace(outcome, code=CRITERIA_NOT_MET, detail=broken)
+        outcome = changed(outcome, code=CRITERIA_NOT_MET, detail=broken)
     return _failed(step, context, outcome, lasting=verdict.lasting)
 
 
@@ -116,7 +117,7 @@ def _succeeded(step: Step, context: Context, outcome: Outcome) -> Judgement:
         matched = matched_routes(step.success, _with(context, step, outputs))
     except ConditionFailed as problem:
         matched, code, detail = UNANSWERED, problem.code, problem.message
-    landed = replace(outcome, result=Result.SUCCEEDED, code=code, detail=detail, matched=matched)
+    landed = changed(outcome, result=Result.SUCCEEDED, code=code, detail=detail, matched=matched)
     return Judgement(outcome=landed, outputs=outputs)
 
 
@@ -126,7 +127,7 @@ def _failed(step: Step, context: Context, outcome: Outcome, *, lasting: bool) ->
         matched = matched_routes(step.failure, _with(context, step, outputs), lasting=lasting)
     except ConditionFailed:
         matched = UNANSWERED
-    landed = replace(outcome, result=Result.FINAL, matched=matched)
+    landed = changed(outcome, result=Result.FINAL, matched=matched)
     # Steps that the run goes on to may read what the failed answer held.
     goes_on = bool(matched.strip(";")) and matched != UNANSWERED
     return Judgement(outcome=landed, outputs=outputs if goes_on else None)
@@ -155,6 +156,7 @@ def _seen(context: Context, request: FrozenRequest, reply: Answer) -> Context:
         name.lower(): "".join(part for part in parts if isinstance(part, str))
         for name, parts in request.headers
     }
+    query = urlsplit(request.url).query
     return replace(
         context,
         response=Response(status=reply.status, headers=reply.headers, body=reply.body),
@@ -162,7 +164,7 @@ def _seen(context: Context, request: FrozenRequest, reply: Answer) -> Context:
             method=request.method,
             url=request.url,
             headers=headers,
-            query=dict(parse_qsl(urlsplit(request.url).query)),
+            query=dict(parse_qsl(query)) if query else {},
             body=_json(request.body),
         ),
     )

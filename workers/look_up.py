@@ -72,6 +72,16 @@ def read(found: Question, reply: Result, now_ms: int) -> Iterator[Found] | None:
     return (Found(id=c.id, answer=look_up.answer(found.entry, c)) for c in listed)
 
 
+def is_cut_off(found: Question, reply: Result) -> bool:
+    """Whether what is looked for may be among what this answer leaves out."""
+    return (
+        found.searches
+        and isinstance(reply, Answer)
+        and not isinstance(reply.body, Missing)
+        and look_up.is_cut_off(found.entry, reply.body)
+    )
+
+
 def subject_of(profile: Profile, request: FrozenRequest, reply: Result) -> str:
     """The id of what the call is about, where its answer tells and it can be asked for by that."""
     entry = profile.look_up(request.method, urlsplit(request.url).path)

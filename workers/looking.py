@@ -21,7 +21,7 @@ from orchestrator.policy.outcomes import Result as Reply
 from workers.doubt import Doubt
 from workers.held import Checkpoint, Held
 from workers.landing import Landing
-from workers.look_up import Question, read
+from workers.look_up import Question, is_cut_off, read
 from workers.provider import Provider, counted, limits_of
 from workers.render import FrozenRequest
 from workers.told import Said, Told
@@ -116,7 +116,7 @@ class Looking:
             told = self._landing.land(held, judgement.outcome, carried, judgement, adopting=effect)
             if told.code != Committed.TAKEN:
                 return told
-        if listed is None:
+        if listed is None or is_cut_off(asked, reply):
             return self._park(held, NOT_LOOKED_UP, carried)
         outcome = self._doubt.not_found(held, request, asked, NOT_FOUND)
         return self._landing.land(held, outcome, carried)

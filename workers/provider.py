@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import urlsplit
 
 from orchestrator.clock import Clock
+from orchestrator.engine.changed import changed
 from orchestrator.engine.state import Outcome, Result
 from orchestrator.journal.port import Begun, Limit
 from orchestrator.policy.outcomes import Answer, Kind, Verdict, classify, effect
@@ -38,7 +40,8 @@ class Provider:
     ) -> None:
         self._caller = caller
         self._credentials = credentials
-        self._servers = servers
+        # Most calls go to few places.
+        self._place = lru_cache(maxsize=256)(lambda url: rewrite(url, servers))
         self._clock = clock
         self._doubt = doubt
 
@@ -57,7 +60,7 @@ class Provider:
         return self._caller.call(
             request,
             headers=headers,
-            url=request.via or rewrite(request.url, self._servers),
+            url=request.via or self._place(request.url),
             deadline_s=deadline_ms / 1000,
         )
 
@@ -69,12 +72,12 @@ class Provider:
             result=reply,
             now_ms=self._clock.unix_ms(),
         )
-        owner = whose(request, held.profile)
-        if verdict.kind is Kind.OPERATOR and owner is Whose.RUN:
+        owner = whose(request, held.profile) if verdict.kind is Kind.OPERATOR else None
+        if owner is Whose.RUN:
             # The run brought its own credential: nobody is to wait for it.
             verdict = replace(verdict, kind=Kind.FINAL)
         judgement = self._judged(held, request, reply, verdict)
-        if verdict.kind is Kind.OPERATOR and owner is Whose.HOUSE:
+        if owner is Whose.HOUSE:
             return replace(judgement, pause=_pause(held.profile))
         if _is_too_fast(reply, verdict):
             scope = _narrowest(held.profile, request)
@@ -97,7 +100,7 @@ class Provider:
             return turned_away(held.step, held.context, outcome, request, reply)
         return replace(
             judgement,
-            outcome=replace(outcome, effect=done),
+            outcome=changed(outcome, effect=done),
             effect=effect_of(held.profile, request, reply) if succeeded else "",
         )
 
@@ -106,9 +109,9 @@ class Provider:
     ) -> Outcome:
         """When it is sent again, and when it is looked up."""
         if outcome.result is Result.OPERATOR:
-            outcome = replace(outcome, delay=_operator_pause(held))
+            outcome = changed(outcome, delay=_operator_pause(held))
         if outcome.result in {Result.TRANSIENT, Result.UNKNOWN}:
-            outcome = replace(outcome, delay=self._doubt.delay(held, request, verdict))
+            outcome = changed(outcome, delay=self._doubt.delay(held, request, verdict))
         # An earlier send of what was turned away now may have been carried out.
         turned_away = outcome.result in {Result.TRANSIENT, Result.OPERATOR}
         in_doubt = outcome.result in {Result.UNKNOWN, Result.PENDING}
@@ -117,7 +120,7 @@ class Provider:
         subject = subject_of(held.profile, request, reply)
         resend = outcome.result is Result.UNKNOWN and not verdict.stop
         look = self._doubt.next_look(held, request, subject, resend=resend)
-        outcome = replace(outcome, look=look, subject=subject)
+        outcome = changed(outcome, look=look, subject=subject)
         return self._doubt.again(held, request, outcome, stop=verdict.stop)
 
 

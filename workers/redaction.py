@@ -38,15 +38,19 @@ _PATTERNS: Final = (
 _DIGITS: Final = re.compile(r"(?<![\w.])[2-6](?:[ -]?\d){12,18}(?![\w])")
 
 
-#: Nearly every value has none of this, and is looked at once instead of five times.
-_SUSPECT: Final = re.compile(
-    r"(?i:_secret_|[srp]k_(?:live|test)_|whsec_|sk-ant-|bearer|basic|%2b)|\+|[2-6](?:[ -]?\d){12}"
-)
+#: Nearly every value has none of this, and no pattern fits without: words in lower case, and as
+#: many digits as a card's number has.
+_WORDS: Final = (
+    "_secret_", "k_live_", "k_test_", "whsec_", "sk-ant-", "bearer", "basic", "%2b", "+",
+)  # fmt: skip
+_LONG: Final = re.compile(r"[2-6](?:[ -]?\d){12}")
+#: Numbers below have fewer digits.
+_SHORT: Final = 10**12
 
 
 def redact(text: str) -> str:
     """Masks by looks alone: keys, tokens, E.164 numbers and card numbers."""
-    if _SUSPECT.search(text) is None:
+    if not _is_suspect(text):
         return text
     for pattern, mask in _PATTERNS:
         text = pattern.sub(mask, text)
@@ -57,6 +61,7 @@ class Redaction:
     """A structlog processor; the last but the renderer, so that it sees tracebacks as text."""
 
     def __init__(self) -> None:
+        #: The longest first.
         self._learned: dict[str, None] = {}
 
     def learn(self, secret: str) -> None:
@@ -70,8 +75,11 @@ class Redaction:
         self._learned = dict.fromkeys(ordered)
 
     def text(self, text: str) -> str:
-        for value in self._learned:
-            text = text.replace(value, MASK)
+        learned = self._learned
+        # Most of what is logged is too short for any of them.
+        if learned and len(text) >= len(next(reversed(learned))):
+            for value in learned:
+                text = text.replace(value, MASK)
         return redact(text)
 
     def __call__(
@@ -85,6 +93,8 @@ class Redaction:
     def _value(self, value: object) -> object:
         match value:
             case None | bool():
+                return value
+            case int() if -_SHORT < value < _SHORT:
                 return value
             case int() | float():
                 return value if redact(str(value)) == str(value) else MASK
@@ -101,6 +111,14 @@ class Redaction:
 
     def _values(self, values: Iterable[object]) -> list[object]:
         return [self._value(value) for value in values]
+
+
+def _is_suspect(text: str) -> bool:
+    # Beyond ASCII there are letters that a pattern takes for an "s" or an "i".
+    if not text.isascii():
+        return True
+    plain = text.lower()
+    return any(map(plain.__contains__, _WORDS)) or _LONG.search(text) is not None
 
 
 @lru_cache(maxsize=1024)

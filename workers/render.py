@@ -10,6 +10,7 @@ import base64
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, TypeAlias, assert_never
 from urllib.parse import quote
 
@@ -34,6 +35,7 @@ from orchestrator.policy.profiles import Profile
 #: No provider that durazzo knows takes more, and the journal keeps these bytes.
 MAX_BODY: Final = 1024 * 1024
 _VERSION: Final = 1
+_json: Final = json.JSONEncoder(separators=(",", ":")).encode
 
 HeaderParts: TypeAlias = tuple[str | Secret, ...]
 Headers: TypeAlias = tuple[tuple[str, HeaderParts], ...]
@@ -69,7 +71,7 @@ class FrozenRequest:
             "key": self.key,
             "provider": self.provider,
         }
-        return json.dumps(document, separators=(",", ":")).encode()
+        return _json(document).encode()
 
     @classmethod
     def load(cls, data: bytes) -> FrozenRequest:
@@ -242,8 +244,14 @@ def _tree(node: Node, context: Context, where: str) -> Json:
             return _value(node, context, f"the body field {where}" if where else "the body")
 
 
+@lru_cache(maxsize=4096)
+def _holds_secret(node: Node) -> bool:
+    """Asked of the same nodes at every call of their step."""
+    return any(isinstance(inner, Secret) for inner in walk(node))
+
+
 def _value(node: Node, context: Context, where: str) -> Json:
-    if any(isinstance(inner, Secret) for inner in walk(node)):
+    if _holds_secret(node):
         raise RenderFailed(f"{where}: a secret may stand in a header only")
     value = evaluate(node, context)
     if isinstance(value, Missing):

@@ -40,9 +40,9 @@ class Decision:
 
         Only what changed: another branch's claim or lease must not be written over.
         """
-        before, after = self.before.encode(since=self.after), self.after.encode(since=self.before)
-        changed = {k: v for k, v in after.items() if before.get(k) != v and k != "seq"}
-        return changed, tuple(k for k in before if k not in after)
+        written, gone = self.after.since(self.before)
+        written.pop("seq", None)
+        return written, gone
 
 
 def advance(graph: Graph, state: State, now: int) -> Decision | None:

@@ -23,9 +23,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
 
+from orchestrator.engine.changed import changed
 from orchestrator.engine.state import (
     REDIS_REWOUND,
     REWOUND,
@@ -41,6 +42,8 @@ from orchestrator.errors import NewerRelease
 #: A decision's steps, each a small JSON array: ["enter", step, visit, at] …
 Change: TypeAlias = tuple[str | int, ...]
 
+_json: Final = json.JSONEncoder(separators=(",", ":")).encode
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
@@ -50,7 +53,7 @@ class Event:
 
     def encode(self) -> str:
         plain = {"e": self.kind, "t": self.at, **self.fields}
-        return json.dumps(plain, separators=(",", ":"))
+        return _json(plain)
 
     @staticmethod
     def decode(text: str | bytes) -> Event:
@@ -122,47 +125,48 @@ def apply(state: State, event: Event) -> State:
     match event.kind:
         case "decided":
             state = apply_changes(state, event.fields["d"], at=event.at)
+            return changed(state, seq=state.seq + 1)
         case "control":
-            state = _controlled(state, event)
+            return changed(_controlled(state, event), seq=state.seq + 1)
         case "settled":
-            return replace(state, outbox="")
-        case _:
+            return changed(state, outbox="")
+        case kind:
             step = event.fields["s"]
             visit = _moved(state.visits[step], event)
-            state = replace(state, visits={**state.visits, step: visit})
-    return state if event.kind in {"begun", "looked"} else replace(state, seq=state.seq + 1)
+            moves = kind not in {"begun", "looked"}
+            return changed(state, visits={**state.visits, step: visit}, seq=state.seq + moves)
 
 
 def _moved(visit: Visit, event: Event) -> Visit:
     f = event.fields
     match event.kind:
         case "claimed":
-            held = replace(
+            held = changed(
                 visit, phase=Phase.HELD, fence=f["f"], worker=f["w"], until=f["u"],
                 taken=visit.sends if visit.sends > 1 else 0,
             )  # fmt: skip
-            return replace(held, doubt=f["d"]) if "d" in f else held
+            return changed(held, doubt=f["d"]) if "d" in f else held
         case "begun":
             first = visit.first or event.at
             doubt = UNSEEN if visit.doubt == REWOUND else visit.doubt
-            return replace(
+            return changed(
                 visit, phase=Phase.CALLING, attempts=f["a"], until=f["u"], first=first, turn=0,
                 preferred=0, doubt=doubt,
             )  # fmt: skip
         case "looked":
-            return replace(visit, until=f["u"], turn=0, preferred=0, looks=visit.looks + 1)
+            return changed(visit, until=f["u"], turn=0, preferred=0, looks=visit.looks + 1)
         case "limited":
             turn = f.get("v", visit.turn)
             # A look-up that waits for its turn stays parked: it is no wait for a send.
             phase = Phase.UNKNOWN if "p" in f else Phase.WAITING
             preferred = f.get("pf", visit.preferred)
-            return replace(visit, phase=phase, until=f["u"], turn=turn, preferred=preferred)
+            return changed(visit, phase=phase, until=f["u"], turn=turn, preferred=preferred)
         case "rewound":
             return _rewound(visit, f)
         case "sent":
             waited = visit.phase is Phase.WAITING
             phase = Phase.READY if waited else visit.phase
-            return replace(visit, phase=phase, sends=f["x"], since=event.at)
+            return changed(visit, phase=phase, sends=f["x"], since=event.at)
         case "outcome":
             return visit.land(outcome_of(f))
         case kind:
@@ -171,7 +175,7 @@ def _moved(visit: Visit, event: Event) -> Visit:
 
 def _rewound(visit: Visit, f: Mapping[str, Any]) -> Visit:
     """In doubt for what was lost, whatever was known of it before."""
-    return replace(
+    return changed(
         visit, phase=Phase.UNKNOWN, doubt=REWOUND, fence=f["f"], first=f["b"], until=f["u"],
         rewound=f["r"], result=Result.UNKNOWN.value, code=REDIS_REWOUND, detail="", status=0,
         matched="", delay=-1, look=-1, looks=0, again=0,
@@ -198,13 +202,13 @@ def _controlled(state: State, event: Event) -> State:
         case "retry":
             return _reopened(state, event)
         case "pause":
-            return replace(state, paused=True)
+            return changed(state, paused=True)
         case "resume":
-            return replace(state, paused=False, visits=_unsent(state.visits))
+            return changed(state, paused=False, visits=_unsent(state.visits))
         case "cancel":
-            return state if state.ending else replace(state, ending="cancelled", code="cancelled")
+            return state if state.ending else changed(state, ending="cancelled", code="cancelled")
         case "forget":
-            return replace(state, forgotten=event.at)
+            return changed(state, forgotten=event.at)
         case kind:
             raise NewerRelease(f"a control of kind {kind!r} is not of this release")
 
@@ -214,8 +218,8 @@ def _reopened(state: State, event: Event) -> State:
     step, old = event.fields["s"], state.visits.get(event.fields["s"])
     visit = Visit(number=event.fields["n"], phase=Phase.READY, since=event.at, entered_at=event.at)
     if old is not None:
-        visit = replace(visit, fence=old.fence, effects=old.effects)
-    going = replace(
+        visit = changed(visit, fence=old.fence, effects=old.effects)
+    going = changed(
         state, end="", ended=0, ending="", code="", failed_step="", outbox="", paused=False,
         # Whoever goes on after the deadline knows that it has passed.
         deadline=0 if state.is_late(event.at) else state.deadline,
@@ -226,7 +230,7 @@ def _reopened(state: State, event: Event) -> State:
 def _unsent(visits: Mapping[str, Visit]) -> dict[str, Visit]:
     """Messages that came while the run was paused were dropped: none is out any more."""
     return {
-        step: replace(visit, since=0) if visit.phase is Phase.READY else visit
+        step: changed(visit, since=0) if visit.phase is Phase.READY else visit
         for step, visit in visits.items()
     }
 
@@ -243,7 +247,7 @@ def apply_change(state: State, change: Change, *, at: int) -> State:
             old = state.visits.get(step)
             new = Visit(number=number, phase=Phase.READY, since=at, entered_at=at)
             if old is not None:
-                new = replace(new, fence=old.fence, before=old.failure, effects=old.effects)
+                new = changed(new, fence=old.fence, before=old.failure, effects=old.effects)
             return _with(state, step, new)
         case ("again", str(step), int(number), int(until), str(retried)):
             old = state.visits[step]
@@ -253,16 +257,16 @@ def apply_change(state: State, change: Change, *, at: int) -> State:
             )  # fmt: skip
             return _with(state, step, new)
         case ("wait", str(step), int(until)):
-            visit = replace(state.visits[step], phase=Phase.WAITING, until=until)
+            visit = changed(state.visits[step], phase=Phase.WAITING, until=until)
             return _with(state, step, visit)
         case ("ready", str(step)):
-            visit = replace(state.visits[step], phase=Phase.READY, since=0)
+            visit = changed(state.visits[step], phase=Phase.READY, since=0)
             return _with(state, step, visit)
         case ("park", str(step), int(until)):
-            visit = replace(state.visits[step], phase=Phase.UNKNOWN, until=until)
+            visit = changed(state.visits[step], phase=Phase.UNKNOWN, until=until)
             return _with(state, step, visit)
         case ("close", str(step), str(phase), str(following)):
-            visit = replace(state.visits[step], phase=Phase(phase), next=following)
+            visit = changed(state.visits[step], phase=Phase(phase), next=following)
             return _with(state, step, visit)
         case _:
             return _apply_run_change(state, change, at=at)
@@ -272,17 +276,17 @@ def _apply_run_change(state: State, change: Change, *, at: int) -> State:
     match change:
         case ("arrive", str(target), str(source)):
             sources = tuple(dict.fromkeys((*state.arrivals.get(target, ()), source)))
-            return replace(state, arrivals={**state.arrivals, target: sources})
+            return changed(state, arrivals={**state.arrivals, target: sources})
         case ("joined", str(target)):
             rest = {step: s for step, s in state.arrivals.items() if step != target}
-            return replace(state, arrivals=rest)
+            return changed(state, arrivals=rest)
         case ("ending", str(end), str(code), str(step)):
-            return replace(state, ending=end, code=code, failed_step=step)
+            return changed(state, ending=end, code=code, failed_step=step)
         case ("end", str(end), str(outbox)):
-            return replace(state, end=end, ended=at, outbox=outbox)
+            return changed(state, end=end, ended=at, outbox=outbox)
         case _:
             raise NewerRelease(f"a change {change[0]!r} is not of this release")
 
 
 def _with(state: State, step: str, visit: Visit) -> State:
-    return replace(state, visits={**state.visits, step: visit})
+    return changed(state, visits={**state.visits, step: visit})

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from operator import attrgetter
 from typing import Final
 
+from orchestrator.engine.changed import changed
 from orchestrator.engine.effects import Effect, joined, read_all
 from orchestrator.errors import NewerRelease
 
@@ -64,7 +65,7 @@ class Status(StrEnum):
     CANCELLED = "cancelled"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Outcome:
     """The end of one attempt. Codes only: no text of a provider."""
 
@@ -99,7 +100,7 @@ REWOUND: Final = 3
 REDIS_REWOUND: Final = "redis-rewound"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Visit:
     """The latest visit of one step. Field metadata: the short name in the journal."""
 
@@ -165,11 +166,11 @@ class Visit:
     def decode(text: str) -> Visit:
         plain = json.loads(text)
         values = {_VISIT_NAMES[short]: plain[short] for short in plain if short in _VISIT_NAMES}
-        return Visit(**{**values, "phase": Phase(values["phase"])})
+        return changed(_BLANK, **{**values, "number": plain["n"], "phase": Phase(plain["p"])})
 
     def land(self, outcome: Outcome) -> Visit:
         undone = outcome.result is Result.UNDONE
-        return replace(
+        return changed(
             self,
             phase=Phase.SETTLED,
             # What did nothing leaves no key to be trusted, and nothing to be looked up.
@@ -208,6 +209,11 @@ class Visit:
         return self.began or self.first
 
     @property
+    def came(self) -> int:
+        """Since when it has, or might have, done something. ms."""
+        return self.since_first or self.entered_at
+
+    @property
     def failure(self) -> str:
         """What it was refused with for good, to be compared."""
         return f"{self.code} {self.detail}" if self.result == Result.FINAL else ""
@@ -235,9 +241,11 @@ _VISIT_NAMES: Final = {short: name for name, short, _ in _VISIT_FIELDS}
 #: A visit is written and read at each of a step's turns: one call into C, and one encoder.
 _visit_values: Final = attrgetter(*_VISIT_NAMES.values())
 _json: Final = json.JSONEncoder(separators=(",", ":")).encode
+#: Of which a visit that is read is a copy.
+_BLANK: Final = Visit(number=0, phase=Phase.READY)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class State:
     """One run. ``seq`` counts every change that a decision could depend on."""
 
@@ -287,9 +295,14 @@ class State:
 
     @property
     def effects(self) -> tuple[Effect, ...]:
-        """What stands, whatever became of the run."""
-        visits = self.visits.items()
+        """What stands, whatever became of the run, in the order of ``in_order``."""
+        visits = self.in_order
         return tuple(e for step, visit in visits for e in read_all(step, visit.effects))
+
+    @property
+    def in_order(self) -> list[tuple[str, Visit]]:
+        """The visits by when their first calls began, or they were entered: Redis has no order."""
+        return sorted(self.visits.items(), key=lambda item: (item[1].came, item[0]))
 
     def is_late(self, now: int) -> bool:
         return 0 < self.deadline <= now
@@ -298,21 +311,36 @@ class State:
         visit = self.visits.get(step)
         return visit.number if visit else 0
 
-    def encode(self, *, since: State | None = None) -> dict[str, str]:
-        """The journal's hash: scalars by name, ``s:<step>`` visits, ``j:<step>`` arrivals.
+    def encode(self) -> dict[str, str]:
+        """The journal's hash: scalars by name, ``s:<step>`` visits, ``j:<step>`` arrivals."""
+        values = ((short, getattr(self, name), default) for name, short, default in _STATE_FIELDS)
+        plain = {short: _scalar(value) for short, value, default in values if value != default}
+        plain |= {f"s:{step}": visit.encode() for step, visit in self.visits.items()}
+        return plain | {f"j:{step}": " ".join(s) for step, s in self.arrivals.items()}
 
-        ``since``: leave out the visits that this state has as well, whatever their number.
+    def since(self, before: State) -> tuple[dict[str, str], tuple[str, ...]]:
+        """What its hash has other than that of ``before``, and what it no longer has.
+
+        Most of it are visits, most of them the same ones as before, which are not looked into.
         """
-        plain = {}
+        written, gone = {}, []
         for name, short, default in _STATE_FIELDS:
             value = getattr(self, name)
-            if value != default:
-                plain[short] = str(int(value)) if isinstance(value, bool) else str(value)
-        same = since.visits if since else {}
+            if value == getattr(before, name):
+                continue
+            if value == default:
+                gone.append(short)
+            else:
+                written[short] = _scalar(value)
         for step, visit in self.visits.items():
-            if same.get(step) is not visit:
-                plain[f"s:{step}"] = visit.encode()
-        return plain | {f"j:{step}": " ".join(s) for step, s in self.arrivals.items()}
+            if (old := before.visits.get(step)) is not visit and old != visit:
+                written[f"s:{step}"] = visit.encode()
+        for step, sources in self.arrivals.items():
+            if before.arrivals.get(step) != sources:
+                written[f"j:{step}"] = " ".join(sources)
+        gone += [f"s:{step}" for step in before.visits if step not in self.visits]
+        gone += [f"j:{step}" for step in before.arrivals if step not in self.arrivals]
+        return written, tuple(gone)
 
     @staticmethod
     def decode(plain: Mapping[str, str]) -> State:
@@ -356,6 +384,10 @@ class State:
             accounts=plain.get("accounts", ""),
             forgotten=int(plain.get("forgotten", 0)),
         )
+
+
+def _scalar(value: object) -> str:
+    return str(int(value)) if isinstance(value, bool) else str(value)
 
 
 _STATE_FIELDS: Final = (

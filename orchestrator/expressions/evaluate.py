@@ -18,8 +18,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from jsonpointer import EndOfList, JsonPointer, JsonPointerException
-
 from orchestrator.errors import RenderFailed
 from orchestrator.expressions import cel
 from orchestrator.expressions.nodes import (
@@ -46,6 +44,7 @@ from orchestrator.expressions.nodes import (
     Text,
     walk,
 )
+from orchestrator.expressions.pointers import found as found_at
 
 Value: TypeAlias = "Json | Missing"
 
@@ -133,10 +132,10 @@ _REFERENCES = (Input, Output, StatusCode, ResponseBody, ResponseHeader, RequestP
 def _reference(node: _Reference, context: Context) -> Value:
     match node:
         case Input():
-            return _resolve(context.inputs.get(node.name, MISSING), node.pointer)
+            return found_at(context.inputs.get(node.name, MISSING), node.pointer)
         case Output():
             outputs = context.outputs.get(node.step, {})
-            return _resolve(outputs.get(node.name, MISSING), node.pointer)
+            return found_at(outputs.get(node.name, MISSING), node.pointer)
         case RequestPart():
             return MISSING if context.request is None else _request_part(node, context.request)
         case Secret():
@@ -150,7 +149,7 @@ def _response(node: StatusCode | ResponseBody | ResponseHeader, response: Respon
         case StatusCode():
             return response.status
         case ResponseBody():
-            return _resolve(response.body, node.pointer)
+            return found_at(response.body, node.pointer)
         case ResponseHeader():
             return response.headers.get(node.name, MISSING)
 
@@ -162,24 +161,13 @@ def _request_part(node: RequestPart, request: Request) -> Value:
         case "method":
             return request.method
         case "body":
-            return _resolve(request.body, node.pointer)
+            return found_at(request.body, node.pointer)
         case "header":
             return request.headers.get(node.name, MISSING)
         case "query":
             return request.query.get(node.name, MISSING)
         case "path":
             return request.path.get(node.name, MISSING)
-
-
-def _resolve(value: Value, pointer: str) -> Value:
-    if isinstance(value, Missing) or not pointer:
-        return value
-    try:
-        found: Json | EndOfList = JsonPointer(pointer).resolve(value)
-    except JsonPointerException:
-        return MISSING
-    # "/-" names the element after the last: for reading, nothing.
-    return MISSING if isinstance(found, EndOfList) else found
 
 
 def _values(nodes: Iterable[Node], context: Context) -> Iterator[Value]:

@@ -86,9 +86,10 @@ another node, other workers.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Keys:
     prefix: str = "durazzo"
 
@@ -134,58 +135,58 @@ class Keys:
     def effect(self, effect: str) -> str:
         return self._key("effect", effect)
 
-    @property
+    @cached_property
     def due(self) -> str:
         return self._key("due")
 
-    @property
+    @cached_property
     def ended(self) -> str:
         return self._key("ended")
 
-    @property
+    @cached_property
     def kept(self) -> str:
         return self._key("kept")
 
-    @property
+    @cached_property
     def standing(self) -> str:
         return self._key("standing")
 
-    @property
+    @cached_property
     def runs(self) -> str:
         return self._key("runs")
 
-    @property
+    @cached_property
     def stops(self) -> str:
         return self._key("stops")
 
-    @property
+    @cached_property
     def house(self) -> str:
         return self._key("house")
 
-    @property
+    @cached_property
     def workers(self) -> str:
         return self._key("workers")
 
-    @property
+    @cached_property
     def server(self) -> str:
         return self._key("server")
 
-    @property
+    @cached_property
     def leader(self) -> str:
         return self._key("leader")
 
-    @property
+    @cached_property
     def batches(self) -> str:
         return self._key("batches")
 
-    @property
+    @cached_property
     def active_batches(self) -> str:
         return self._key("batches", "active")
 
-    @property
+    @cached_property
     def pepper(self) -> str:
         return self._key("pepper")
 
-    @property
+    @cached_property
     def clock(self) -> str:
         return self._key("clock")

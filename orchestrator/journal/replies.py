@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from orchestrator.engine.state import State
 from orchestrator.errors import NewerRelease
+
+_ascii: Final = json.JSONEncoder(separators=(",", ":")).encode
+_text: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 
 def readable(plain: list[bytes]) -> State | None:
@@ -39,8 +42,8 @@ def raw(value: Any) -> bytes:
 
 def tail(fields: Mapping[str, Any]) -> str:
     """Of an event: what stands behind its time."""
-    return "," + json.dumps(fields, separators=(",", ":"))[1:]
+    return "," + _ascii(fields)[1:]
 
 
 def dumps(value: object) -> bytes:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+    return _text(value).encode()

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import redis
 from redis.commands.core import Script
+from redis.exceptions import NoScriptError
 
 from orchestrator.errors import JournalUnavailable
 from orchestrator.journal.line import BARRIER
@@ -33,7 +34,7 @@ class Scripts:
         """Raises JournalUnavailable."""
         with answering():
             if not (durable and self._barrier):
-                return self._scripts[name](keys=keys, args=args)
+                return self._once(self._scripts[name], keys, args)
             # One connection: the server waits for the writes of this one only.
             with self._client.pipeline(transaction=False) as pipeline:
                 self._scripts[name](keys=keys, args=args, client=pipeline)
@@ -43,6 +44,13 @@ class Scripts:
                 raise reply
         _require_on_disk(synced)
         return reply
+
+    def _once(self, script: Script, keys: Sequence[str], args: Sequence[Any]) -> Any:
+        try:
+            return self._client.evalsha(script.sha, len(keys), *keys, *args)
+        except NoScriptError:
+            # A server that was restarted: redis-py hands it the script and calls it.
+            return script(keys=keys, args=args)
 
 
 def _require_on_disk(synced: Any) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import os
 import secrets
 from collections.abc import Sequence
 from typing import Final, Protocol
@@ -53,7 +54,7 @@ class AesSeal:
         self._current = _key_id(keys[0])
 
     def seal(self, value: bytes, place: str) -> bytes:
-        nonce = secrets.token_bytes(_NONCE)
+        nonce = os.urandom(_NONCE)
         text = self._ring[self._current].encrypt(nonce, value, place.encode())
         return _SEALED + self._current + nonce + text
 

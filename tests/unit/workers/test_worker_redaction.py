@@ -4,10 +4,10 @@ import base64
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from workers.redaction import MASK, Redaction, redact
+from workers.redaction import _DIGITS, _PATTERNS, MASK, Redaction, _card, redact
 
 SECRETS = [
     "sk_test_4eC39HqLyjWDarjtT1zdp7dc",
@@ -129,6 +129,38 @@ def test_a_secret_of_a_few_letters_does_not_mask_the_whole_log() -> None:
     redaction = Redaction()
     redaction.learn("step")
     assert redaction.text("step.finished") == "step.finished"
+
+
+PIECES = st.sampled_from([
+    "_secret_", "sk_live_", "rk_test_", "whsec_", "sk-ant-", "Bearer ", "ba\u017fic ",
+    "BAS\u0131C ", "%2B", "+", "4242 4242", "-4242", "4242", "15005550006", "a1b2c3",
+    "\u0664\u0662", " ", ".",
+])  # fmt: skip
+
+
+@example(["ba\u017fic ", "a1b2c3"])
+@example(["BAS\u0131C ", "a1b2c3"])
+@example(["BEARER ", "a1b2c3"])
+@example(["%2b", "15005550006"])
+@given(pieces=st.lists(PIECES, max_size=6))
+def test_nothing_that_a_pattern_masks_is_passed_over_at_the_first_look(pieces: list[str]) -> None:
+    text = "".join(pieces)
+    masked = text
+    for pattern, mask in _PATTERNS:
+        masked = pattern.sub(mask, masked)
+    assert redact(text) == _DIGITS.sub(_card, masked)
+
+
+@pytest.mark.parametrize("number", [10**12, -(10**12), 4222222222222, 4242424242424242, 4.2e15])
+def test_a_number_is_masked_as_its_digits_are(number: float) -> None:
+    shown = Redaction()(None, "info", {"n": number})["n"]
+    assert (shown == MASK) is (redact(str(number)) != str(number))
+
+
+@given(number=st.integers(-(10**12) + 1, 10**12 - 1))
+def test_a_number_shorter_than_a_cards_is_nothing_to_mask(number: int) -> None:
+    assert redact(str(number)) == str(number)
+    assert Redaction()(None, "info", {"n": number}) == {"n": number}
 
 
 @given(text=st.text())
