@@ -14,12 +14,14 @@ from urllib.parse import parse_qs, urlsplit
 from orchestrator.errors import SettingsRefused
 
 DEFAULT_LANE = "default"
+#: A lane is a queue's name, and Celery's option takes several with commas between.
+LANE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 #: Every setting's name; the last line's are for who develops durazzo.
 NAMES = frozenset({
     "DURAZZO_ALLOW_EVICTION", "DURAZZO_ALLOW_LIVE", "DURAZZO_BARRIER", "DURAZZO_HEARTBEAT",
-    "DURAZZO_HOME", "DURAZZO_KEYS", "DURAZZO_KEY_LIFE", "DURAZZO_LIMITS", "DURAZZO_REDIS_URL",
-    "DURAZZO_RETENTION", "DURAZZO_SEAL", "DURAZZO_SECRETS_DIR", "DURAZZO_SERVERS",
-    "DURAZZO_SOURCE_HOSTS", "DURAZZO_DEBUG",
+    "DURAZZO_HOME", "DURAZZO_KEYS", "DURAZZO_KEY_LIFE", "DURAZZO_LANES", "DURAZZO_LIMITS",
+    "DURAZZO_REDIS_URL", "DURAZZO_RETENTION", "DURAZZO_SEAL", "DURAZZO_SECRETS_DIR",
+    "DURAZZO_SERVERS", "DURAZZO_SOURCE_HOSTS", "DURAZZO_DEBUG",
     "DURAZZO_CHAOS_BREAK", "DURAZZO_PUBLISHED_OPENAPI", "DURAZZO_REWRITE_GOLDEN",
 })  # fmt: skip
 #: Calls per second. A rate of nearly none would hold every call back for ever, in Redis, also
@@ -50,6 +52,7 @@ _SOURCE_HOST = re.compile(
 )
 _EXAMPLES = {
     "DURAZZO_SERVERS": '{"https://api.stripe.com": "http://…"}',
+    "DURAZZO_LANES": '{"failed-payment-dunning": "dunning"}',
     "DURAZZO_LIMITS": '{"stripe/account": 25}',
 }
 _LOOPBACK = re.compile(r"localhost|127(\.[0-9]{1,3}){3}|\[::1\]")
@@ -73,6 +76,8 @@ class Settings:
     allow_eviction: bool = False
     #: DURAZZO_LIMITS: JSON, "provider/limit" → calls per second, for accounts with other limits.
     limits: Mapping[str, float] = field(default_factory=dict)
+    #: DURAZZO_LANES: JSON, workflow → the lane of its runs, where whoever submits names none.
+    lanes: Mapping[str, str] = field(default_factory=dict)
     #: DURAZZO_BARRIER=on: accepted runs, and calls without a key before they are made, are waited
     #: for until they are on Redis' disk.
     barrier: bool = False
@@ -109,6 +114,7 @@ def from_environ(environ: Mapping[str, str] | None = None) -> Settings:
         barrier=env.get("DURAZZO_BARRIER", "") == "on",
         servers=_servers(env.get("DURAZZO_SERVERS", "")),
         limits=_limits(env.get("DURAZZO_LIMITS", "")),
+        lanes=_lanes(env.get("DURAZZO_LANES", "")),
         source_origins=_source_origins(env.get("DURAZZO_SOURCE_HOSTS", "")),
         allow_live=env.get("DURAZZO_ALLOW_LIVE", "") == "1",
         allow_eviction=env.get("DURAZZO_ALLOW_EVICTION", "") == "1",
@@ -197,6 +203,16 @@ def _limits(text: str) -> dict[str, float]:
         raise SettingsRefused(
             f"DURAZZO_LIMITS must be a JSON object of calls per second, from {_SLOWEST:g} to"
             f" {_FASTEST}, e.g. {_EXAMPLES['DURAZZO_LIMITS']}"
+        )
+    return found
+
+
+def _lanes(text: str) -> dict[str, str]:
+    found = _object("DURAZZO_LANES", text)
+    if not all(isinstance(lane, str) and LANE.fullmatch(lane) for lane in found.values()):
+        raise SettingsRefused(
+            "DURAZZO_LANES must be a JSON object of lanes by workflow, each of letters, digits,"
+            f" dots, dashes and underscores, e.g. {_EXAMPLES['DURAZZO_LANES']}"
         )
     return found
 

@@ -23,7 +23,7 @@ from orchestrator.errors import JournalUnavailable, SettingsRefused
 from orchestrator.journal.client import Client
 from orchestrator.journal.durability import ask
 from orchestrator.journal.fitness import Judgement, judge
-from orchestrator.journal.line import ANSWER, CONNECT, HEALTH, Patience
+from orchestrator.journal.line import ANSWER, CONNECT, CONNECTIONS, HEALTH, Patience
 from orchestrator.journal.redis import RedisJournal
 from orchestrator.journal.redis_archive import RedisArchive
 from orchestrator.journal.redis_batches import RedisBatches
@@ -69,6 +69,7 @@ def wire(settings: Settings, app: Celery | None = None) -> Wiring:
         profiles=limited(load_profiles(), settings.limits, live=settings.allow_live),
         clock=SystemClock(),
         entropy=SystemEntropy(),
+        lanes=settings.lanes,
     )
     return Wiring(settings=settings, core=core, canvas=canvas, app=app)
 
@@ -99,6 +100,7 @@ def connect(url: str) -> redis.Redis:
         socket_timeout=ANSWER,
         socket_connect_timeout=CONNECT,
         health_check_interval=HEALTH,
+        max_connections=CONNECTIONS,
         retry=Patience(),
     )
 

@@ -60,9 +60,20 @@ def weights(played: Played, weight: Weight, idle: Idle) -> None:
     ])
     print(table(["", *_HEAD], rows))
     print()
-    keys: list[list[Cell]] = [[name, size] for name, size in weight.keys.items()]
-    keys.append(["together", sum(weight.keys.values())])
-    print(table(["A finished run in Redis (MEMORY USAGE)", "bytes"], keys))
+    kept(weight)
+
+
+def kept(weight: Weight) -> None:
+    """By form, what has none of something is left empty."""
+    forms = (weight.under_way, weight.finished, weight.put_away)
+    names = dict.fromkeys(name for form in forms for name in form)
+    rows: list[list[Cell]] = [[name, *(form.get(name, "") for form in forms)] for name in names]
+    rows.append(["together", *(sum(form.values()) for form in forms)])
+    print(table(["A run in Redis (bytes, MEMORY USAGE)", "charged", "ended", "put away"], rows))
+    print()
+    waiting: list[list[Cell]] = [[name, size] for name, size in weight.row.items()]
+    waiting.append(["together", sum(weight.row.values())])
+    print(table(["A row of a batch that waits (its share)", "bytes"], waiting))
 
 
 def _bytes(one: Drained, idle: Idle) -> tuple[float, ...]:

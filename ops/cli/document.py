@@ -30,14 +30,13 @@ from orchestrator.service import (
     validate,
 )
 from orchestrator.service.submit import WORKFLOW
-from orchestrator.settings import DEFAULT_LANE, from_environ
+from orchestrator.settings import LANE, from_environ
 from orchestrator.wiring import load_profiles
 
 _Command: TypeAlias = Callable[..., None]
 
 _SERVER: Final = re.compile(r"(.+?)=(https?://.+)")
 _SOURCE: Final = re.compile(r"([^=]+)=(.+)")
-_LANE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +87,7 @@ class Asked:
     document: str | None
     key: str | None
     key_scope: str
-    lane: str
+    lane: str | None
     deadline: timedelta | datetime | None
     #: Provider → label.
     accounts: Mapping[str, str]
@@ -115,9 +114,8 @@ class Asked:
 
 
 def lane_name(_ctx: click.Context, _param: click.Parameter, given: Any) -> Any:
-    """A lane is a queue's name, and Celery's option takes several with commas between."""
     for name in given if isinstance(given, tuple) else (given,):
-        if not _LANE.fullmatch(name):
+        if name is not None and not LANE.fullmatch(name):
             raise click.BadParameter("a lane is letters, digits, dots, dashes and underscores")
     return given
 
@@ -325,10 +323,8 @@ _ORDER: Final = (
     ),
     click.option(
         "--lane",
-        default=DEFAULT_LANE,
-        show_default=True,
         callback=lane_name,
-        help="The queue that the run stands in.",
+        help="The queue that the run stands in; else its workflow's by DURAZZO_LANES, or default.",
     ),
     click.option(
         "--deadline",

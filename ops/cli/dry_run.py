@@ -1,4 +1,7 @@
-"""``durazzo run --dry-run``: each step's request as the plan has it, without a value."""
+"""``durazzo run --dry-run``: each step's request as the plan has it, without a value.
+
+And by which accounts its calls would be made.
+"""
 
 from __future__ import annotations
 
@@ -6,26 +9,32 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from ops.cli import terminal
+from ops.cli import accounts, terminal
 from ops.cli.document import Order
 from orchestrator.expressions.nodes import Array, Constant, Node, Object
 from orchestrator.plan.model import HttpCall, Step
+from orchestrator.policy.accounts import read
 from orchestrator.settings import Settings
+from orchestrator.wiring import load_profiles
 from workers.http import rewrite
 
 
 def show(order: Order, settings: Settings, *, as_json: bool) -> None:
     steps = [_step(step, settings) for step in order.plan.steps]
+    called = accounts.labels(order.plan, read(order.accounts), load_profiles())
     if as_json:
         terminal.put_json({
             "run": None,
             "workflow": order.plan.name,
             "state": "dry-run",
+            "accounts": called,
             "steps": steps,
             "diagnostics": [d.as_json() for d in order.loaded.diagnostics],
         })
         return
     terminal.out(terminal.plain(f"{order.plan.name}: nothing was stored, nothing was sent"))
+    for line in accounts.told(called):
+        terminal.out(line)
     for step in steps:
         terminal.out(terminal.plain(f"{step['step']}: {step['method']} {step['url']}"))
         for field, written in _fields(step):

@@ -111,12 +111,11 @@ def hands(settings: Settings, core: Core, lane: str) -> Iterator[Hands]:
         yield Hands()
         return
     waiting = unfinished(core)
-    worker = OwnWorker(settings, {DEFAULT_LANE, lane, *(state.lane for _, state in waiting)})
+    worker = OwnWorker(settings, {DEFAULT_LANE, lane, *waiting.lanes})
     try:
         worker.arrive(core.journal, core.clock)
-        if waiting:
-            runs = "1 unfinished run" if len(waiting) == 1 else f"{len(waiting)} unfinished runs"
-            terminal.say(f"carrying on {runs} from before")
+        if waiting.count:
+            terminal.say(f"carrying on {waiting.told} from before")
         yield worker
     finally:
         worker.stop(core.journal)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial, reduce, wraps
@@ -14,11 +15,14 @@ import click
 from ops.cli import terminal
 from ops.cli.filters import filters
 from ops.cli.opened import opened
+from orchestrator.clock import Clock
 from orchestrator.engine.state import State
 from orchestrator.service import Core, Filter, each, select
 from orchestrator.service.many import Done
 
 _Command: TypeAlias = Callable[..., None]
+#: Between two lines of how far it is. ms.
+_EVERY: Final = 10_000
 #: What is done to the run of an id.
 Act: TypeAlias = Callable[[Core, str], object]
 
@@ -87,7 +91,7 @@ def do(deed: Deed, asked: Many, act: Act, *, as_json: bool) -> None:
         selection = select(wiring.core, asked.wanted, deed.meant, limit=asked.limit)
         count = selection.count()
         agreed = not count or _agreed(deed.verb, count, yes=asked.yes)
-        tally = Tally(deed.done, count, as_json=as_json)
+        tally = Tally(deed.done, count, wiring.core.clock, as_json=as_json)
         if agreed:
             # No more than was said and agreed to.
             tally.take(each(replace(selection, limit=count), partial(act, wiring.core)))
@@ -109,12 +113,25 @@ def _agreed(verb: str, count: int, *, yes: bool) -> bool:
 class Tally:
     """What came of it, as it comes: nothing is kept but the counts, however many runs."""
 
-    def __init__(self, done: str, count: int, *, as_json: bool) -> None:
+    def __init__(self, done: str, count: int, clock: Clock, *, as_json: bool) -> None:
         self._word = done
         self._count = count
+        self._clock = clock
+        self._said = clock.monotonic_ms()
         self._json = as_json
+        self._codes: Counter[str] = Counter()
         self.done = 0
-        self.refused = 0
+
+    @property
+    def refused(self) -> int:
+        return self._codes.total()
+
+    def look(self, why: str = "") -> None:
+        """How far it is, when that was not said for a while. ``why``: it does not get on."""
+        now = self._clock.monotonic_ms()
+        if now - self._said >= _EVERY:
+            self._said = now
+            terminal.say(f"{self._summary()}, of {self._count}{why}")
 
     def take(self, many: Iterable[Done]) -> None:
         if self._json:
@@ -134,6 +151,7 @@ class Tally:
             terminal.out(self._summary() if self._count else "no run matches")
 
     def _add(self, one: Done) -> None:
+        self.look()
         if one.refused is None:
             self.done += 1
             return
@@ -144,7 +162,7 @@ class Tally:
             terminal.out(f"{comma}{json.dumps(row)}")
         else:
             terminal.out(terminal.plain(f"{one.run}: {code}: {message}"))
-        self.refused += 1
+        self._codes[code] += 1
 
     def _close(self) -> None:
         if self._json:
@@ -152,4 +170,5 @@ class Tally:
 
     def _summary(self) -> str:
         runs = "1 run" if self.done == 1 else f"{self.done} runs"
-        return f"{self._word} {runs}, {self.refused} refused"
+        why = ", ".join(f"{code} {count}" for code, count in self._codes.most_common())
+        return f"{self._word} {runs}, {self.refused} refused{f' ({why})' if why else ''}"

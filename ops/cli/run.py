@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from types import FrameType
@@ -94,12 +94,14 @@ def _carry_out(
     settings = from_environ()
     if not settings.redis_url:
         secrets.check(order.plan, load_profiles(), settings, order.accounts)
-    with opened(settings) as wiring, hands(settings, wiring.core, asked.lane) as workers:
-        run = asked.submit(wiring.core, order)
+    with ExitStack() as stack:
+        core = stack.enter_context(opened(settings)).core
+        workers = stack.enter_context(hands(settings, core, core.lane(order.plan.name, asked.lane)))
+        run = asked.submit(core, order)
         if run.known:
             terminal.say(f"this run key has run {run.id} already: nothing new was started")
         try:
-            status = _follow(wiring.core, run, workers, timeout)
+            status = _follow(core, run, workers, timeout)
         except KeyboardInterrupt:
             _say_where(run, workers, "left")
             return DETACHED

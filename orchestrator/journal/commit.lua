@@ -11,7 +11,8 @@
 -- adopted '1': the effect was looked up, and is this intent's only if it is nobody else's.
 -- standing: what the decision leaves a run of a batch at: 'parked' (in doubt), 'idle' (it waits for
 -- long) or 'busy'; only what is busy takes a place in the batch's window.
--- fence -1: a person's word about a visit that is parked, under nobody's lease.
+-- fence -1: a person's word about a visit that is parked, under nobody's lease; a run that goes on
+-- by it takes a place in its batch's window again.
 -- Two parts: the outcome lands whenever the fence holds; the decision only when nothing that
 -- it could depend on happened since seq (the caller's claim). Each part is atomic.
 -- Returns {'committed' | 'news' | 'lost' | 'taken', now}.
@@ -22,10 +23,10 @@ local head = redis.call('HMGET', run, 'seq', 'end', 'batch')
 if not head[1] then return {'lost', now} end
 
 local seq = tonumber(head[1])
-local current = seq == tonumber(ARGV[12]) and not head[2]
+local current, parked = seq == tonumber(ARGV[12]) and not head[2], false
 if step ~= '' then
   local visit = visit_of(run, step)
-  local parked = fence == -1 and visit and visit.p == 'unknown'
+  parked = fence == -1 and visit and visit.p == 'unknown'
   local held = visit and visit.f == fence and (visit.p == 'held' or visit.p == 'calling')
   if not visit or visit.n ~= number or not (parked or held) then return {'lost', now} end
   if tonumber(ARGV[10]) > 0 then
@@ -68,7 +69,11 @@ if head[3] then
   else
     redis.call('SREM', batch .. ':parked', row)
   end
-  if ARGV[15] ~= 'busy' then redis.call('SREM', batch .. ':open', row) end
+  if ARGV[15] ~= 'busy' then
+    redis.call('SREM', batch .. ':open', row)
+  elseif parked then
+    redis.call('SADD', batch .. ':open', row)
+  end
 end
 if ARGV[14] == '' then redis.call('ZREM', due, id) else redis.call('ZADD', due, ARGV[14], id) end
 return {'committed', now}

@@ -314,14 +314,23 @@ class Journal(Protocol):
         ...
 
     def reopen(
-        self, run: str, step: str, seen: int, *, by: str, reason: str, batch: str = ""
+        self,
+        run: str,
+        step: str,
+        seen: int,
+        *,
+        by: str,
+        reason: str,
+        batch: str = "",
+        in_turn: bool = False,
     ) -> int | None:
         """Take a bad end back and enter ``step`` anew, whose latest visit was ``seen``.
 
-        ``batch``: the run's own, which no longer counts it as ended.
+        ``batch``: the run's own, which no longer counts it as ended, and in whose window it has a
+        place again; with ``in_turn`` only if there is room for it.
 
-        The number of the new visit; None when the run has moved on, is unheard of, or its values
-        are erased.
+        The number of the new visit; 0 when there is no room; None when the run has moved on, is
+        unheard of, or its values are erased.
         """
         ...
 
@@ -406,6 +415,20 @@ class Journal(Protocol):
 
     def recent(self, limit: int) -> list[str]:
         """Run ids, newest first."""
+        ...
+
+    def lanes(self) -> frozenset[str]:
+        """Of all runs that have not ended, and of batches with rows that are no runs yet.
+
+        However many they are: a page of them at a time.
+        """
+        ...
+
+    def unended(self, first: int, limit: int) -> Sequence[Listed]:
+        """Runs that have not ended, behind ``first`` others, as they are to be looked at next.
+
+        What happens meanwhile may shift them.
+        """
         ...
 
     def page(self, *, until: int, since: int, limit: int, after: str = "") -> Sequence[Listed]:

@@ -1,14 +1,15 @@
 """The journal on Redis: one script a promise, one round trip a call.
 
-The scripts are beside this file; each opens with its signature and what is atomic.
+The scripts are beside this file; each opens with its signature and what is atomic. What only looks
+at runs is in redis_reading.py.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import redis
 
@@ -17,9 +18,7 @@ from orchestrator.engine.events import Event
 from orchestrator.engine.recovery import LEASE_CHECK, RESEND_AFTER
 from orchestrator.engine.state import VERSION, Result, State, Status, Visit
 from orchestrator.errors import UnknownRun
-from orchestrator.expressions.nodes import Json
 from orchestrator.journal.batches import Record, row_of
-from orchestrator.journal.compact import unpack
 from orchestrator.journal.keys import Keys
 from orchestrator.journal.port import (
     GRACE,
@@ -31,7 +30,6 @@ from orchestrator.journal.port import (
     Committed,
     Due,
     Limit,
-    Listed,
     NewRun,
     Pace,
     Ref,
@@ -41,10 +39,9 @@ from orchestrator.journal.port import (
     Tick,
     Wake,
 )
-from orchestrator.journal.reasons import Reasons
 from orchestrator.journal.records import recorded, summary
-from orchestrator.journal.redis_archive import RedisArchive, state_in
-from orchestrator.journal.replies import decoded, dumps, pairs, raw, readable, state_of, tail
+from orchestrator.journal.redis_reading import RedisReading
+from orchestrator.journal.replies import dumps, pairs, raw, readable, state_of, tail
 from orchestrator.journal.run_keys import RunKeys, differs, fingerprint
 from orchestrator.journal.scripts import Scripts
 from orchestrator.journal.seal import Seal
@@ -72,18 +69,16 @@ _LONG: Final = 60_000
 #: What an answer of ``begin`` says of begins that are remembered, see witness.py.
 _TOLD: Final = 3
 
-_T = TypeVar("_T")
-
 #: In place of a fence, see commit.lua.
 _NO_LEASE: Final = -1
 
 _SCRIPTS: Final = (
     "accept", "claim", "begin", "look", "commit", "control", "reopen", "stop", "go_on", "mark_sent",
-    "postpone", "page", "settle", "tick", "heartbeat", "alive", "now", "writable",
+    "postpone", "settle", "tick", "heartbeat", "alive", "now", "writable",
 )  # fmt: skip
 
 
-class RedisJournal:
+class RedisJournal(RedisReading):
     def __init__(
         self,
         client: redis.Redis,
@@ -100,15 +95,11 @@ class RedisJournal:
         the barrier there is none to be found. ``key_life_ms``: how long a run key stands for its
         run, from its last use.
         """
-        self._client = client
+        super().__init__(client, seal, keys)
         self._witness = Witness() if guard and not barrier else None
         self._key_life = key_life_ms
-        self._seal = seal
-        self._keys = keys or Keys()
         self._scripts = Scripts(client, _SCRIPTS, barrier=barrier)
-        self._reasons = Reasons(seal)
         self._names = RunKeys(client, seal, self._keys)
-        self._archive = RedisArchive(client, seal, self._keys)
         self._stored: set[str] = set()
 
     # Submitting.
@@ -292,7 +283,15 @@ class RedisJournal:
         return self.read(run) if verdict == b"done" else None
 
     def reopen(
-        self, run: str, step: str, seen: int, *, by: str, reason: str, batch: str = ""
+        self,
+        run: str,
+        step: str,
+        seen: int,
+        *,
+        by: str,
+        reason: str,
+        batch: str = "",
+        in_turn: bool = False,
     ) -> int | None:
         why = self._reasons.sealed(reason, f"{run}:why")
         words = tail({"k": "retry", "by": by, **why, "s": step, "n": seen + 1})
@@ -301,11 +300,11 @@ class RedisJournal:
         values = [run, step, seen, words]
         if batch:
             keys += [self._keys.batch(batch, part) for part in ("", "open", "out")]
-            values.append(row_of(run))
+            values += [row_of(run), int(in_turn)]
         verdict, number = self._scripts.call("reopen", keys, values)
         if verdict == b"absent" and self._archive.take_out(run):
-            _, number = self._scripts.call("reopen", keys, values)
-        return int(number) or None
+            verdict, number = self._scripts.call("reopen", keys, values)
+        return None if verdict in {b"absent", b"moved"} else int(number)
 
     # The house's own.
 
@@ -416,7 +415,7 @@ class RedisJournal:
         workers = self._scripts.call("alive", [self._keys.workers, self._keys.clock], [])
         return frozenset(worker.decode() for worker in workers)
 
-    # Looking.
+    # The server's own.
 
     def require_writable(self) -> None:
         self._scripts.call("writable", [], [])
@@ -428,49 +427,6 @@ class RedisJournal:
 
     def now(self) -> int:
         return int(self._scripts.call("now", [self._keys.clock], []))
-
-    def read(self, run: str) -> State | None:
-        def live() -> Any:
-            return self._client.hgetall(self._keys.run(run))
-
-        plain = self._either(run, live, lambda text: unpack(text)[0])
-        return State.decode(decoded(plain.items())) if plain else None
-
-    def history(self, run: str, *, reasons: bool = False) -> list[Event]:
-        def live() -> Any:
-            return self._client.lrange(self._keys.log(run), 0, -1)
-
-        lines = self._either(run, live, lambda text: unpack(text)[1]) or []
-        events = (Event.decode(line) for line in lines)
-        return [self._reasons.told(event, f"{run}:why") if reasons else event for event in events]
-
-    def inputs(self, run: str) -> Mapping[str, Json]:
-        return self._values(run, ["inputs"]).get("inputs") or {}
-
-    def outputs(self, run: str, steps: Sequence[str]) -> dict[str, Mapping[str, Json]]:
-        found = self._values(run, [f"o:{step}" for step in steps])
-        return {name[2:]: values for name, values in found.items()}
-
-    def key_of(self, run: str) -> str | None:
-        found = self._values(run, ["key"])
-        return str(found["key"]) if found else None
-
-    def recent(self, limit: int) -> list[str]:
-        with answering():
-            runs: Any = self._client.zrevrange(self._keys.runs, 0, limit - 1)
-        return [run.decode() for run in runs]
-
-    def page(self, *, until: int, since: int, limit: int, after: str = "") -> list[Listed]:
-        values = [after, until, since, limit, self._keys.run(""), self._keys.done("")]
-        rows = self._scripts.call("page", [self._keys.runs], values)
-        return [
-            Listed(
-                run=run.decode(),
-                accepted=int(accepted),
-                state=state_in(put_away) if put_away else readable(plain),
-            )
-            for run, accepted, plain, put_away in rows
-        ]
 
     # Plumbing.
 
@@ -491,39 +447,6 @@ class RedisJournal:
 
     def _run_keys(self, run: str) -> list[str]:
         return [self._keys.run(run), self._keys.log(run), self._keys.data(run)]
-
-    def _either(self, run: str, live: Callable[[], _T], put_away: Callable[[bytes], _T]) -> _T:
-        """What there is of a run, in either form; what ``live`` says when it is in none."""
-        with answering():
-            found = live()
-        if found:
-            return found
-        text = self._archive.find(run)
-        if text is not None:
-            return put_away(text)
-        # Taken out between the two looks, or not there at all.
-        with answering():
-            return live()
-
-    def _values(self, run: str, names: Sequence[str]) -> dict[str, Any]:
-        """Those that are there, by name."""
-        if not names:
-            return {}
-
-        def live() -> dict[str, Any]:
-            sealed: Any = self._client.hmget(self._keys.data(run), list(names))
-            there = ((name, value) for name, value in zip(names, sealed, strict=True) if value)
-            return {name: self._value(value, run, name) for name, value in there}
-
-        def put_away(text: bytes) -> dict[str, Any]:
-            found = self._archive.values(run, text)
-            return {name: found[name] for name in names if name in found}
-
-        return self._either(run, live, put_away)
-
-    def _value(self, sealed: Any, run: str, name: str) -> Any:
-        opened = self._seal.open(raw(sealed), f"{run}:{name}")
-        return opened.decode() if name == "key" else json.loads(opened)
 
     def _opened(self, sealed: Any, place: str) -> bytes | None:
         return None if sealed is None else self._seal.open(raw(sealed), place)

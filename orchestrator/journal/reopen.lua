@@ -1,15 +1,20 @@
 #!lua
--- reopen(run, log, due, clock [, head, open, out]) (id, step, visit, event_tail [, row])
+-- reopen(run, log, due, clock [, head, open, out]) (id, step, visit, event_tail [, row, in_turn])
 -- A run that failed or was cancelled goes on at a step, in a new visit of it: a new key. The
 -- step must still have the visit that was seen (0: it was never entered), and the run its values.
 -- event_tail: the event's JSON after its time.
--- head …: of the run's batch, which takes back what it counted of the run.
+-- head …: of the run's batch, which takes back what it counted of the run, and gives it a place in
+-- its window. in_turn '1': only if there is room for it.
 -- A deadline that has passed is taken away; one that lies ahead stays.
 -- Atomic: the end taken back, the visit, the event, and the run due at once.
--- Returns {'done' | 'moved' | 'absent', number of the visit}.
+-- Returns {'done' | 'moved' | 'absent' | 'full', number of the visit}.
 local run, log, due = KEYS[1], KEYS[2], KEYS[3]
 local id, step, seen = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local _, now = clock(KEYS[4])
+if ARGV[6] == '1'
+   and redis.call('SCARD', KEYS[6]) >= tonumber(redis.call('HGET', KEYS[5], 'window') or '0') then
+  return {'full', 0}
+end
 local head = redis.call('HMGET', run, 'plan', 'end', 'deadline', 'forgotten')
 if not head[1] then return {'absent', 0} end
 local old = visit_of(run, step)

@@ -118,6 +118,11 @@ def candidates(look_up: LookUp, sent: Sent, body: Json, now_ms: int) -> list[Can
     return [c for _, c in sorted(fitting, key=lambda pair: pair[0])]
 
 
+def is_cut_off(look_up: LookUp, body: Json) -> bool:
+    """Whether the list that was searched goes on: what is not on this page may be on the next."""
+    return bool(look_up.more and resolve_pointer(body, look_up.more, None))
+
+
 def answer(look_up: LookUp, candidate: Candidate) -> Answer | None:
     """The answer that the call would have had; None when it surely did nothing."""
     body = dict(candidate.body)
@@ -218,5 +223,6 @@ def _number(text: str) -> Decimal | None:
 
 
 __all__ = [
-    "Candidate", "Sent", "answer", "candidates", "fields_of", "next_look_ms", "question", "subject",
+    "Candidate", "Sent", "answer", "candidates", "fields_of", "is_cut_off", "next_look_ms",
+    "question", "subject",
 ]  # fmt: skip

@@ -200,6 +200,8 @@ class LookUp:
     since: str = ""
     #: Pointer to the list of candidates; None: the body itself is the one candidate.
     items: str | None = None
+    #: Pointer to what says that the list goes on behind this page; "" where nothing does.
+    more: str = ""
     #: Pointer, in a candidate, to what names the effect.
     id: str = "/id"
     #: Pointer in a candidate → field of the frozen body. A field that was not sent is not asked.
@@ -475,6 +477,7 @@ def _look_up(table: Table) -> LookUp:
         fixed=table.pairs("fixed"),
         since=table.text("since", ""),
         items=table.text("items") if table.has("items") else None,
+        more=table.text("more", ""),
         id=table.text("id"),
         match=table.pairs("match"),
         created=table.text("created", ""),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -23,10 +23,10 @@ from orchestrator.service.accounts import check_accounts
 from orchestrator.service.core import Core
 from orchestrator.service.inspect import LAST
 from orchestrator.service.many import Done, done_to, goes_on, in_doubt_at
+from orchestrator.service.resolve import Verdict, resolve
 from orchestrator.service.retry import retry
 from orchestrator.service.stop import OF_BATCH, let_go
 from orchestrator.service.submit import WORKFLOW, reads_of, scope_of
-from orchestrator.settings import DEFAULT_LANE
 
 #: Runs of one batch that are busy at one time, unless it is told otherwise.
 WINDOW: Final = 200
@@ -70,7 +70,8 @@ class Terms:
     """How a batch runs."""
 
     id: str | None = None
-    lane: str = DEFAULT_LANE
+    #: As ``submit`` has it.
+    lane: str | None = None
     window: int = WINDOW
     #: As ``submit`` has it; it counts where the rows have run keys.
     key_scope: str = WORKFLOW
@@ -109,7 +110,7 @@ def start(
             plan=data,
             digest=codec.digest(data),
             name=plan.name,
-            lane=terms.lane,
+            lane=core.lane(plan.name, terms.lane),
             starts=plan.starts,
             reads={step.id: reads_of(step) for step in plan.steps},
             window=terms.window,
@@ -195,9 +196,14 @@ def cancel(core: Core, batch: str, *, by: str, reason: str) -> tuple[int, Iterat
 
 
 def failed(core: Core, batch: str, *, code: str = "", at: str = "") -> Iterator[str]:
-    """Its runs that have failed, with this code and at this step where one is given."""
+    """Its runs that have failed, with this code and at this step where one is given.
+
+    Until now: none of those that fail while this is iterated.
+    """
+    until = core.journal.now()
     for row in report(core, find(core, batch)):
-        if row.state == Status.FAILED and code in {"", row.code} and at in {"", row.step}:
+        fits = row.state == Status.FAILED and code in {"", row.code} and at in {"", row.step}
+        if fits and row.ended <= until:
             yield row.run
 
 
@@ -210,13 +216,43 @@ def retry_failed(
     step: str | None = None,
     by: str,
     reason: str = "",
+    wait: Callable[[], object] | None = None,
 ) -> Iterator[Done]:
     """Each failed run goes on from the step that failed, if it would do nothing twice.
 
-    ``code``, ``at``: as ``failed`` has them. ``step``: to go on from it instead.
+    ``code``, ``at``: as ``failed`` has them. ``step``: to go on from it instead. ``wait``: called
+    as long as the batch's window has no room for the next one; it may raise what is no refusal.
+
+    Lazy, a block of rows at a time. Broken off and begun again, it finds those that are left.
     """
-    act = partial(retry, core, by=by, reason=reason, step=step)
+    act = partial(retry, core, by=by, reason=reason, step=step, wait=wait)
     return done_to(failed(core, batch, code=code, at=at), act)
+
+
+def resolve_all(
+    core: Core,
+    batch: str,
+    step: str,
+    verdict: Verdict,
+    *,
+    by: str,
+    reason: str,
+    wait: Callable[[], object],
+) -> Iterator[Done]:
+    """A person's word about the step in all runs in which it is unknown. ``wait``: as above."""
+
+    def act(run: str) -> object:
+        while not room(core, batch):
+            wait()
+        return resolve(core, run, step, verdict, by=by, reason=reason)
+
+    return done_to(in_doubt(core, batch, step), act)
+
+
+def room(core: Core, batch: str) -> int:
+    """Runs that its window has places for now."""
+    found = find(core, batch)
+    return max(0, found.window - found.busy)
 
 
 def in_doubt(core: Core, batch: str, step: str) -> Iterator[str]:
@@ -326,6 +362,6 @@ def checked_id(text: str) -> str:
 
 __all__ = [
     "MAX_WINDOW", "RATIO", "WINDOW", "RowReport", "Terms", "Upload", "batches", "cancel",
-    "checked_id", "failed", "find", "in_doubt", "known", "named", "pause", "report", "resume",
-    "retry_failed", "start", "unfinished",
+    "checked_id", "failed", "find", "in_doubt", "known", "named", "pause", "report", "resolve_all",
+    "resume", "retry_failed", "room", "start", "unfinished",
 ]  # fmt: skip

@@ -29,6 +29,10 @@ HIDDEN: Final = "[secret]"
 LAST: Final = "last"
 #: Runs among which the beginning of an id is looked for.
 _SEARCHED: Final = 100_000
+#: Runs that are looked at to count the unfinished ones: others wait for a person.
+_LOOKED: Final = 1_000
+#: Of them, so many in one round trip.
+_PAGE: Final = 200
 _POLL_MIN: Final = 20
 _POLL_MAX: Final = 250
 
@@ -225,9 +229,36 @@ def recent(core: Core, limit: int = 20, newer: list[str] | None = None) -> list[
     return found
 
 
-def unfinished(core: Core, limit: int = 100) -> list[tuple[str, State]]:
-    """Those of the latest runs that go on as soon as a worker is there, newest first."""
-    return [(run, state) for run, state in recent(core, limit) if state.status in _GOES_ON]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unfinished:
+    """What goes on as soon as a worker is there."""
+
+    #: Runs, as far as they were counted.
+    count: int
+    #: Whether there may be more of them.
+    more: bool
+    #: That any unfinished run stands in, or rows of a batch that are no runs yet: all of them.
+    lanes: frozenset[str]
+
+    @property
+    def told(self) -> str:
+        """As "1 unfinished run", "100 or more unfinished runs"; "" for none."""
+        if not self.count:
+            return ""
+        more = " or more" if self.more else ""
+        return f"{self.count}{more} unfinished run{'s' if more or self.count > 1 else ''}"
+
+
+def unfinished(core: Core, limit: int = 100) -> Unfinished:
+    """``limit``: runs that are counted at most."""
+    count, first, more = 0, 0, True
+    while more and count < limit and first < _LOOKED:
+        page = core.journal.unended(first, _PAGE)
+        count += sum(one.state is not None and one.state.status in _GOES_ON for one in page)
+        first, more = first + _PAGE, len(page) == _PAGE
+    return Unfinished(
+        count=min(count, limit), more=more or count > limit, lanes=core.journal.lanes()
+    )
 
 
 def find(core: Core, name: str) -> Run:

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Final
 
 from orchestrator.engine.state import Phase, State, Status
-from orchestrator.errors import DurazzoError, JournalUnavailable
+from orchestrator.errors import DurazzoError, JournalUnavailable, NoWorker
 from orchestrator.service.core import Core
 
 #: Runs of one round trip.
@@ -153,7 +153,7 @@ def done_to(runs: Iterable[str], act: Callable[[str], object]) -> Iterator[Done]
     for run in runs:
         try:
             act(run)
-        except JournalUnavailable:
+        except (JournalUnavailable, NoWorker):
             raise
         except DurazzoError as error:
             yield Done(run, error)

@@ -19,7 +19,6 @@ from orchestrator.plan.model import Plan, Step
 from orchestrator.service.accounts import check_accounts
 from orchestrator.service.core import Core
 from orchestrator.service.inspect import Run
-from orchestrator.settings import DEFAULT_LANE
 
 #: The scope of run keys that are given none: the workflow's own.
 WORKFLOW: Final = "workflow"
@@ -36,7 +35,7 @@ def submit(
     *,
     key: str | None = None,
     key_scope: str = WORKFLOW,
-    lane: str = DEFAULT_LANE,
+    lane: str | None = None,
     deadline: timedelta | datetime | None = None,
     accounts: Mapping[str, str] = _NONE,
 ) -> Run:
@@ -46,6 +45,8 @@ def submit(
     nothing runs twice. It counts within its ``key_scope``: the workflow, or a name of the
     caller's own, e.g. "global", under which workflows and batches share their keys. It holds
     for DURAZZO_KEY_LIFE after its last use, whatever became of the run.
+
+    ``lane``: the queue that the run stands in; without it that of its workflow, by DURAZZO_LANES.
 
     ``deadline``: a span from the acceptance, or a time that knows its zone; the document's own
     counts if it is earlier. From then on nothing is begun: what is under way lands, what is in
@@ -71,7 +72,7 @@ def submit(
         plan=data,
         digest=codec.digest(data),
         name=plan.name,
-        lane=lane,
+        lane=core.lane(plan.name, lane),
         starts=plan.starts,
         reads={step.id: reads_of(step) for step in plan.steps},
         inputs=given,

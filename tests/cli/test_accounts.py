@@ -102,6 +102,19 @@ def test_a_provider_that_is_not_called_is_refused_with_those_that_are(
     assert not (tmp_path / "home").exists()
 
 
+@pytest.mark.parametrize("command", DRY)
+def test_a_dry_run_says_by_which_accounts_it_would_be_called(
+    durazzo: Run, rows: str, command: str
+) -> None:
+    """By their labels, whether or not there is a secret; never by what that is."""
+    dry = [*words(command, rows), "--dry-run"]
+    assert "\naccounts: the usual one of stripe and twilio\n" in durazzo(*dry).out
+    said = durazzo(*dry, *EU)
+    assert "\naccounts: stripe=eu, the usual one of twilio\n" in said.out
+    assert durazzo(*dry, *EU, "--json").json["accounts"] == {"stripe": "eu", "twilio": None}
+    assert "sk_test" not in said.out + said.err
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_an_account_without_its_secret_charges_nobody(
     durazzo: Run, rows: str, command: str, tmp_path: Path

@@ -14,12 +14,17 @@ import pytest
 
 from ops.cli import words
 from ops.cli.batch.export import COLUMNS
+from ops.cli.main import invoke
+from ops.cli.many import Tally
 from ops.lab import valkey
 from orchestrator.engine.state import Result, Status
+from orchestrator.errors import RetryRefused
 from orchestrator.journal.seal import new_key
+from orchestrator.service.many import Done
 from orchestrator.settings import from_environ
 from orchestrator.wiring import wire
 from tests.cli.batching import BILL, PHONE, SHOP, Desk
+from tests.fakes.clock import ManualClock
 
 pytestmark = pytest.mark.server
 
@@ -410,6 +415,68 @@ def test_rows_in_doubt_are_resolved_together(desk: Desk) -> None:
     assert desk("resolve", batch, "b", *verdict).out == "no run matches\n"
     assert desk("resolve", batch, "a", *verdict).out == "resolved 2 runs, 0 refused\n"
     assert (desk.read(batch).parked, desk.read(batch).ends) == (0, {"failed": 2})
+
+
+def all_declined(desk: Desk, rows: int) -> str:
+    """A batch that is over, whose window is one."""
+    batch = desk.opened(rows, "--window", "1", "--max-failures", "100")
+    for row in range(1, rows + 1):
+        desk.declined(batch, row)
+        desk.core.admission.fill(batch)
+    assert desk.read(batch).ends == {"failed": rows}
+    return batch
+
+
+def test_more_rows_than_the_window_has_room_for_need_a_worker(desk: Desk) -> None:
+    batch = all_declined(desk, 2)
+    desk.core.journal.retire("w1")
+    said = desk("retry", batch, "--failed", "--yes")
+    assert (said.code, said.out) == (4, "")
+    assert "no worker is alive on this Redis" in said.err
+    assert desk.read(batch).ends == {"failed": 2}
+    said = desk("retry", batch, "--failed", "--code", "http-500", "--yes")
+    assert (said.code, said.out) == (0, "no run matches\n")
+
+
+def test_a_full_window_of_a_paused_batch_is_not_waited_for(desk: Desk) -> None:
+    batch = all_declined(desk, 3)
+    desk.core.journal.stop(f"batch:{batch}", by="ops", reason="")
+    said = desk("retry", batch, "--failed", "--yes")
+    assert (said.code, said.out) == (2, "")
+    assert "broken off: retried 1 run, 0 refused, of 3" in said.err
+    assert f"its window of 1 is full: durazzo batch resume {batch}" in said.err
+    assert (desk.read(batch).busy, desk.read(batch).ends) == (1, {"failed": 2})
+
+
+def test_how_far_it_is_is_said_every_ten_seconds(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = ManualClock()
+    tally = Tally("retried", 4, clock, as_json=False)
+
+    def slowly() -> Iterator[Done]:
+        for refused in (None, None, RetryRefused("it has charged"), None):
+            clock.advance(6_000)
+            yield Done("b-1-1", refused)
+        tally.look("; waiting")
+
+    tally.take(slowly())
+    out, err = capsys.readouterr()
+    assert (
+        err == "retried 1 run, 0 refused, of 4\nretried 2 runs, 1 refused (retry-refused 1), of 4\n"
+    )
+    assert out.endswith("retried 3 runs, 1 refused (retry-refused 1)\n")
+
+
+def test_a_forgotten_row_has_erased_as_its_key_in_an_export(desk: Desk) -> None:
+    batch = desk.opened(2, "--key", "order")
+    desk.charged(batch, 1, 2)
+    forgotten = ["forget", "--run", f"{batch}-1", "--yes", "--reason", "request 17"]
+    assert invoke(forgotten) == 0
+    lines = desk("export", batch).out.splitlines()[1:]
+    assert [line.split(",")[:4] for line in lines] == [
+        ["1", "[erased]", f"{batch}-1", "succeeded"],
+        ["2", "o-2", f"{batch}-2", "succeeded"],
+    ]
+    assert json.loads(desk("export", batch, "--jsonl").out.splitlines()[0])["key"] == "[erased]"
 
 
 # Export.

@@ -8,17 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import CHARGE_AND_TEXT, Shell, wait_for
+from tests.cli.conftest import CHARGE_AND_TEXT, DECLINED, Shell, wait_for
 
 pytestmark = pytest.mark.process
 
 ROWS = 40
 
 
-def rows(durazzo: Shell, file: Path) -> str:
+def rows(durazzo: Shell, file: Path, **changes: str) -> str:
     with file.open("w", newline="") as stream:
         table = [
-            dict(pair.split("=", 1) for pair in durazzo.order()[2::2]) | {"order": f"order-{n}"}
+            dict(pair.split("=", 1) for pair in durazzo.order(**changes)[2::2])
+            | {"order": f"order-{n}"}
             for n in range(1, ROWS + 1)
         ]
         writer = csv.DictWriter(stream, list(table[0]))
@@ -60,6 +61,22 @@ def test_a_detached_batch_is_carried_on_by_who_follows_it(durazzo: Shell, tmp_pa
     assert shown.code == 0, shown.err
     assert f"{ROWS} rows: {ROWS} succeeded" in shown.out
     assert durazzo.effects() == (ROWS, ROWS)
+
+
+def test_failed_rows_go_on_by_a_worker_that_the_retry_brings(
+    durazzo: Shell, tmp_path: Path
+) -> None:
+    """More of them than the window has room for; each is tried once more, and no more often."""
+    file = rows(durazzo, tmp_path / "orders.csv", paymentMethod=DECLINED)
+    words = ["--data", file, "--yes", "--window", "4", "--max-failures", "100"]
+    assert durazzo("batch", "start", str(CHARGE_AND_TEXT), *words).code == 1
+    assert len(durazzo.requests("/payment_intents")) == ROWS
+
+    again = durazzo("batch", "retry", "last", "--failed", "--yes")
+    assert (again.code, again.out) == (0, f"retried {ROWS} runs, 0 refused\n"), again.err
+    shown = durazzo("batch", "show", "last", "--follow")
+    assert f"{ROWS} rows: {ROWS} failed" in shown.out
+    assert len(durazzo.requests("/payment_intents")) == 2 * ROWS
 
 
 def test_a_missing_secret_is_refused_before_a_row_is_stored(durazzo: Shell, tmp_path: Path) -> None:

@@ -227,7 +227,7 @@ def test_a_refused_run_is_said_with_its_code_and_stops_no_other(desk: Desk) -> N
     assert said.code == 1
     refused, summary = said.out.splitlines()
     assert refused.startswith(f"{charged}: retry-refused: from step a it would be done again")
-    assert summary == "retried 2 runs, 1 refused"
+    assert summary == "retried 2 runs, 1 refused (retry-refused 1)"
     assert {desk.status(run) for run in clean} == {Status.RUNNING}
 
 

@@ -290,7 +290,9 @@ def test_pause_resume_and_cancel_are_kept(durazzo: Shell) -> None:
 def test_a_run_in_another_lane_is_driven(durazzo: Shell) -> None:
     """The worker that `run` brings works on the lane, and on those of unfinished runs."""
     assert durazzo("start", *durazzo.order(), "--lane", "dunning").code == 0
-    assert durazzo("run", *durazzo.order(), "--lane", "confirmations").code == 0
+    routed = '{"charge-and-sms-confirm": "confirmations"}'
+    assert durazzo("run", *durazzo.order(), DURAZZO_LANES=routed).code == 0
+    assert "lane confirmations" in durazzo("show", "last").out
     worker = durazzo.begin("worker", "--pool", "threads", "--lane", "dunning")
     wait_for(lambda: durazzo.effects() == (2, 2), "both")
     worker.send_signal(signal.SIGTERM)

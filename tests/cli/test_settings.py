@@ -106,6 +106,17 @@ def test_a_rate_within_its_bounds_is_taken(rate: float) -> None:
     assert found.limits == {"stripe/account": rate}
 
 
+def test_a_workflow_has_its_lane() -> None:
+    found = from_environ({"DURAZZO_LANES": '{"failed-payment-dunning": "dunning"}'})
+    assert found.lanes == {"failed-payment-dunning": "dunning"}
+
+
+@pytest.mark.parametrize("lanes", ['{"a": "a,b"}', '{"a": 1}', '{"a": ""}', '["a"]', "{"])
+def test_a_lane_that_is_no_queues_name_is_refused(lanes: str) -> None:
+    with pytest.raises(SettingsRefused, match="DURAZZO_LANES"):
+        from_environ({"DURAZZO_LANES": lanes})
+
+
 @pytest.mark.parametrize(("text", "days"), [("", 30), ("1", 1), ("365", 365), ("off", None)])
 def test_runs_are_kept_for_days_or_for_good(text: str, days: int | None) -> None:
     kept = from_environ({"DURAZZO_RETENTION": text}).retention_ms

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,7 @@ from tests.fakes.journal import Lease, take
 
 KEY_LIFE = 400 * 24 * 3_600_000
 FLOW = plans.linear("a")
-BY = {"by": "ops", "reason": ""}
+BY: Any = {"by": "ops", "reason": ""}
 
 
 @dataclass

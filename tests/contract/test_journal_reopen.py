@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from orchestrator.engine.state import Phase, Result, Status
@@ -10,7 +12,7 @@ from tests.contract.conftest import World
 from tests.fakes import plans
 from tests.fakes.journal import Lease, carry_on
 
-WHO = {"by": "ops", "reason": "the card works again"}
+WHO: Any = {"by": "ops", "reason": "the card works again"}
 
 
 def failed(world: World) -> Lease:

@@ -108,9 +108,19 @@ class CheckedJournal:
         return state
 
     def reopen(
-        self, run: str, step: str, seen: int, *, by: str, reason: str, batch: str = ""
+        self,
+        run: str,
+        step: str,
+        seen: int,
+        *,
+        by: str,
+        reason: str,
+        batch: str = "",
+        in_turn: bool = False,
     ) -> int | None:
-        number = self.inner.reopen(run, step, seen, by=by, reason=reason, batch=batch)
+        number = self.inner.reopen(
+            run, step, seen, by=by, reason=reason, batch=batch, in_turn=in_turn
+        )
         check_fold(self.inner, run)
         return number
 
@@ -190,6 +200,12 @@ class CheckedJournal:
 
     def recent(self, limit: int) -> list[str]:
         return self.inner.recent(limit)
+
+    def lanes(self) -> frozenset[str]:
+        return self.inner.lanes()
+
+    def unended(self, first: int, limit: int) -> Sequence[Listed]:
+        return self.inner.unended(first, limit)
 
     def page(self, *, until: int, since: int, limit: int, after: str = "") -> Sequence[Listed]:
         return self.inner.page(until=until, since=since, limit=limit, after=after)

@@ -116,6 +116,8 @@ class Provider:
     changed: list[str] = field(default_factory=list)
     #: Payment intents as Stripe has them now, by id.
     intents: dict[str, dict[str, Json]] = field(default_factory=dict)
+    #: The list of texts goes on behind the page that is given.
+    goes_on: bool = False
     _saved: dict[str, _Saved] = field(default_factory=dict)
     _words: dict[str, str] = field(default_factory=dict)
 
@@ -193,7 +195,8 @@ class Provider:
             wanted = (query["To"][0], query["From"][0])
             texts = [t for t in self.texts if (t.run, t.step) == wanted]
             self.looked.append(Look(*wanted, len(self.sent), self.clock.now, len(texts)))
-            return _json(200, {"messages": [self._message(text) for text in reversed(texts)]})
+            page = [self._message(text) for text in reversed(texts)]
+            return _json(200, {"messages": page, "next_page_uri": "/2" if self.goes_on else None})
         if (intent := self.intents.get(url.path.rpartition("/")[2])) is not None:
             return _json(200, intent)
         since = int(query["created[gte]"][0])

@@ -97,6 +97,28 @@ def test_a_provider_that_cannot_be_asked_proves_nothing() -> None:
         assert len(found.provider.sent) == 2
 
 
+def test_what_is_not_on_the_first_page_of_a_list_that_goes_on_is_not_sent_again() -> None:
+    with world() as found:
+        run = found.submit(alert())
+        found.provider.goes_on = True
+        live(found, "dropped-before", rounds=3)
+        assert found.state(run).status is Status.UNKNOWN
+        assert happened(found, run)[:2] == ["called reset", "looked-up not-looked-up"]
+        assert len(found.provider.sent) == 1
+        found.provider.goes_on = False
+        found.pass_time(LATER)
+        live(found)
+        assert found.state(run).status is Status.SUCCEEDED
+
+
+def test_what_is_on_the_first_page_is_found_all_the_same() -> None:
+    with world() as found:
+        run = found.submit(alert())
+        found.provider.goes_on = True
+        live(found, "dropped-after")
+        assert (found.state(run).status, found.effects(run)) == (Status.SUCCEEDED, ["alert"])
+
+
 def test_a_text_that_comes_late_is_sent_twice_and_none_of_them_is_forgotten() -> None:
     """Twice rather than never: the one price of it."""
     with world() as found:

@@ -246,3 +246,18 @@ def test_a_look_up_by_time_leaves_the_earlier_ones_out(
         later = stripe.post(path, data=body).json()["id"]
         page = stripe.get(path, params={"created[gte]": int(clock.now), "limit": "100"}).json()
         assert [each["id"] for each in page["data"]] == [later]
+
+
+@pytest.mark.parametrize(("provider", "entry"), list(look_ups("more")))
+def test_a_list_that_goes_on_says_so_where_the_profile_looks(
+    clients: Mapping[str, httpx.Client], provider: str, entry: Form
+) -> None:
+    client = clients[provider]
+    effect = effect_of(provider, entry["call"]["path"], clients["stripe"])
+    size = next(name for name in entry["fixed"] if name in {"limit", "PageSize"})
+    cut_off = []
+    for _ in range(2):
+        client.post(filled(entry["call"]["path"], effect.path), data=fields(effect.body))
+        page = client.get(asked(entry["ask"], effect.path), params={size: "1"}).json()
+        cut_off.append(bool(resolve_pointer(page, entry["more"])))
+    assert cut_off == [False, True]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from contextlib import nullcontext
 from typing import Final
 
 import click
@@ -11,16 +11,19 @@ import click
 from ops.cli import terminal, words
 from ops.cli.batch import wording
 from ops.cli.batch.asking import agreed
+from ops.cli.batch.turn import Turn, driven
 from ops.cli.commands import Command
 from ops.cli.control import who
 from ops.cli.filters import named, short
+from ops.cli.hands import Hands
 from ops.cli.many import Tally
 from ops.cli.opened import opened
-from orchestrator import service as runs
+from ops.cli.run import signals
 from orchestrator.service import Core
 from orchestrator.service import batch as service
-from orchestrator.service.many import Done, done_to
+from orchestrator.service.many import Done
 from orchestrator.service.resolve import Verdict
+from orchestrator.settings import from_environ
 
 _BATCH: Final = click.argument("batch", shell_complete=words.batches)
 _YES: Final = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
@@ -51,6 +54,9 @@ def retry(
 ) -> None:
     """Let a batch's failed runs go on from the step that failed.
 
+    They go on as the window has room for them: more than that is waited for. Ctrl-C leaves the
+    rest as it is, and the same command again finds it.
+
     A run that would charge or text again is refused, and told: `durazzo retry RUN --force` is for
     one of which that is meant.
     """
@@ -62,8 +68,8 @@ def retry(
         "retry",
         "retried",
         lambda core, found: service.failed(core, found, **wanted),
-        lambda core, found: service.retry_failed(
-            core, found, **wanted, step=step, by=who(), reason=reason
+        lambda core, found, wait: service.retry_failed(
+            core, found, **wanted, step=step, by=who(), reason=reason, wait=wait
         ),
         yes=yes,
         as_json=as_json,
@@ -95,14 +101,16 @@ def resolve(
 
     Look at the provider first: a call that is sent again although it had been carried out is
     carried out twice, unless the provider knows its key. For a single one: durazzo resolve RUN.
+    They go on as `batch retry` lets them.
     """
-    act = partial(runs.resolve, step=step, verdict=verdict, by=who(), reason=reason)
     _do(
         batch,
         "resolve",
         "resolved",
         lambda core, found: service.in_doubt(core, found, step),
-        lambda core, found: done_to(service.in_doubt(core, found, step), partial(act, core)),
+        lambda core, found, wait: service.resolve_all(
+            core, found, step, verdict, by=who(), reason=reason, wait=wait
+        ),
         yes=yes,
         as_json=as_json,
     )
@@ -113,21 +121,26 @@ def _do(
     verb: str,
     done: str,
     which: Callable[[Core, str], Iterable[str]],
-    act: Callable[[Core, str], Iterator[Done]],
+    act: Callable[[Core, str, Callable[[], object]], Iterator[Done]],
     *,
     yes: bool,
     as_json: bool,
 ) -> None:
     """Count, ask, do. Exits with 1 when some were refused, or nobody agreed."""
-    with opened() as wiring:
-        batch = service.named(wiring.core, name)
-        count = sum(1 for _ in which(wiring.core, batch.id))
-        told = f"{wording.runs(count)} of {batch.id}"
-        agrees = not count or agreed(told, verb, yes=yes)
-        tally = Tally(done, count, as_json=as_json)
+    settings = from_environ()
+    with signals(), opened(settings) as wiring:
+        core = wiring.core
+        batch = service.named(core, name)
+        count = sum(1 for _ in which(core, batch.id))
+        agrees = not count or agreed(f"{wording.runs(count)} of {batch.id}", verb, yes=yes)
+        tally = Tally(done, count, core.clock, as_json=as_json)
         if agrees:
-            tally.take(act(wiring.core, batch.id))
-        nobody = not wiring.core.journal.alive()
+            # Without anybody who drives them, no more than the window would go on.
+            waits = count > service.room(core, batch.id)
+            with driven(settings, core, batch) if waits else nullcontext(Hands()) as workers:
+                turn = Turn(core=core, batch=batch, workers=workers, tally=tally)
+                tally.take(act(core, batch.id, turn))
+        nobody = not core.journal.alive()
     if tally.done and nobody:
         terminal.say(f"no worker is alive: durazzo batch show {batch.id} --follow")
     click.get_current_context().exit(1 if tally.refused or not agrees else 0)

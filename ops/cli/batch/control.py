@@ -90,7 +90,7 @@ def cancel(ctx: click.Context, /, batch: str, reason: str, *, yes: bool, as_json
             ctx.exit(1)
         given_up, runs = service.cancel(wiring.core, found.id, by=who(), reason=reason)
         terminal.say(f"{wording.rows(max(given_up, 0))} given up")
-        tally = Tally("cancelled", going, as_json=as_json)
+        tally = Tally("cancelled", going, wiring.core.clock, as_json=as_json)
         tally.take(runs)
     ctx.exit(1 if tally.refused else 0)
 

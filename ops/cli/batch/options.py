@@ -20,7 +20,6 @@ from orchestrator.errors import InputsRefused
 from orchestrator.formats.duration import milliseconds
 from orchestrator.service.batch import MAX_WINDOW, RATIO, WINDOW, Terms, checked_id
 from orchestrator.service.submit import WORKFLOW
-from orchestrator.settings import DEFAULT_LANE
 
 _Command: TypeAlias = Callable[..., None]
 
@@ -167,10 +166,8 @@ _OPTIONS: Final = (
     ),
     click.option(
         "--lane",
-        default=DEFAULT_LANE,
-        show_default=True,
         callback=lane_name,
-        help="The queue that the runs stand in.",
+        help="The queue that the runs stand in; else the workflow's by DURAZZO_LANES, or default.",
     ),
     click.option(
         "--window",

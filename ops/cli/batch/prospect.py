@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ops.cli import telling, terminal
+from ops.cli import accounts, telling, terminal
 from ops.cli.batch import wording
 from ops.cli.batch.options import Asked
 from orchestrator.batch import Summary
 from orchestrator.plan.model import Plan
 from orchestrator.policy.accounts import written
+from orchestrator.wiring import load_profiles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +55,10 @@ class Prospect:
             )
 
     def show_dry(self, *, as_json: bool) -> None:
+        called = accounts.labels(self.plan, self.asked.terms.accounts, load_profiles())
         if not as_json:
             terminal.show_diagnostics(self.summary.faults)
-            for line in self.lines():
+            for line in (*self.lines(), *accounts.told(called)):
                 terminal.out(line)
             terminal.say("nothing was stored, nothing was sent")
             return
@@ -65,6 +67,7 @@ class Prospect:
             "batch": None,
             "workflow": self.plan.name,
             "state": "dry-run",
+            "accounts": called,
             "rows": {"good": summary.good, "bad": summary.bad},
             "totals": summary.totals,
             "unused": list(summary.unused),

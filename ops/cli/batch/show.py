@@ -6,20 +6,19 @@ from itertools import islice
 
 import click
 
-from ops.cli import secrets, telling, terminal, words
+from ops.cli import telling, terminal, words
 from ops.cli.batch import wording
 from ops.cli.batch.following import exit_code, follow, settled
 from ops.cli.batch.page import page, stop_of
 from ops.cli.batch.start import say_left
+from ops.cli.batch.turn import driven
 from ops.cli.commands import Command
-from ops.cli.hands import hands
 from ops.cli.opened import opened
 from ops.cli.run import DETACHED, signals
 from orchestrator.journal.batches import Batch
 from orchestrator.service import Core
 from orchestrator.service import batch as service
 from orchestrator.settings import Settings, from_environ
-from orchestrator.wiring import load_profiles
 
 
 @click.command(cls=Command, example="durazzo batch show last --follow")
@@ -47,10 +46,7 @@ def show(ctx: click.Context, /, batch: str, *, following: bool, as_json: bool) -
 def _followed(core: Core, settings: Settings, batch: Batch) -> tuple[int, Batch]:
     if settled(core, batch):
         return exit_code(batch), batch
-    if not settings.redis_url:
-        plan = core.plans.graph(batch.digest).plan
-        secrets.check(plan, load_profiles(), settings, batch.accounts)
-    with hands(settings, core, batch.lane) as workers:
+    with driven(settings, core, batch) as workers:
         try:
             found = follow(core, batch, workers.check)
         except KeyboardInterrupt:

@@ -163,7 +163,8 @@ class _Starting:
             return _DECLINED
         if self._asked.detach:
             return self._detached(self._opened())
-        with hands(self.settings, self.core, self._asked.terms.lane) as workers:
+        lane = self.core.lane(self.loaded.plan.name, self._asked.terms.lane)
+        with hands(self.settings, self.core, lane) as workers:
             return self._followed(self._opened(), workers)
 
     def _agreed(self) -> bool:

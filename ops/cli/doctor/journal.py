@@ -157,15 +157,15 @@ def _workers(wiring: Wiring, *, brings_worker: bool) -> Iterator[Finding]:
     alive = wiring.core.journal.alive()
     waiting = unfinished(wiring.core)
     yield _alive(alive, brings_worker=brings_worker)
-    if waiting and not alive:
+    if waiting.count and not alive:
         yield Finding(
             group=WORKERS,
             name="runs",
             state=State.WARNING,
-            message=f"{counted(len(waiting), 'unfinished run')} and nobody to drive them",
+            message=f"{waiting.told} and nobody to drive them",
             hint="durazzo worker carries them on",
         )
-    lanes = sorted({DEFAULT_LANE, *(state.lane for _, state in waiting)})
+    lanes = sorted({DEFAULT_LANE, *waiting.lanes})
     backlogs = {lane: count for lane in lanes if (count := wiring.canvas.backlog(lane))}
     yield from _lanes(backlogs, _served(wiring) if alive and backlogs else frozenset())
 
