@@ -129,7 +129,7 @@ def _record(run: str, state: State) -> Record:
         for what, found in totals.amounts.items()
         for currency, amount in found.items()
     }
-    texts = (f"{step} {visit.effects}" for step, visit in state.visits.items() if visit.effects)
+    texts = (f"{step} {visit.effects}" for step, visit in state.in_order if visit.effects)
     return Record(
         end=state.end,
         code=state.code,

@@ -12,13 +12,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Final
 
 import structlog
 
 from orchestrator.clock import Clock, Entropy
 from orchestrator.driver import Driver, Plans
+from orchestrator.engine.changed import changed
 from orchestrator.engine.state import Outcome, Result
 from orchestrator.errors import CredentialMissing, JournalUnavailable, RenderFailed
 from orchestrator.journal.port import Began, Begun, Claim, Claimed, Journal, Limit, Ref
@@ -158,7 +158,7 @@ class Attempt:
         if held.request is not None:
             return held
         try:
-            return replace(held, request=self._render(held))
+            return changed(held, request=self._render(held))
         except RenderFailed:
             return held
 
@@ -201,7 +201,7 @@ class Attempt:
     ) -> Told:
         at = self._clock.monotonic_ms()
         limits = limits_of(held.profile, request)
-        held = replace(held, busy=counted(limits))
+        held = changed(held, busy=counted(limits))
         try:
             begun = self._begun(held, request, limits)
         except JournalUnavailable:

@@ -12,13 +12,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from functools import lru_cache
 from http import HTTPStatus
 from typing import Final, TypeAlias
 
-from jsonpointer import JsonPointer
-
 from orchestrator.expressions.nodes import MISSING, Json, Missing
+from orchestrator.expressions.pointers import found
 from orchestrator.policy.profiles import (
     BodyTest,
     Effect,
@@ -169,13 +167,7 @@ def _has(test: HeaderTest, headers: Mapping[str, str]) -> bool:
 def _at(body: Json | Missing, pointer: str) -> Json | Missing:
     if not isinstance(body, dict | list):
         return MISSING
-    found: Json | Missing = _pointer(pointer).resolve(body, MISSING)
-    return found
-
-
-@lru_cache(maxsize=1024)
-def _pointer(text: str) -> JsonPointer:
-    return JsonPointer(text)
+    return found(body, pointer)
 
 
 def _floor(profile: Profile, result: Result) -> Kind:
