@@ -37,12 +37,12 @@ _BENCHES: Final[dict[str, tuple[Any, dict[str, tuple[int, str]]]]] = {
     "timers": (timers, {"runs": (timers.RUNS, "runs that wait")}),
     "batch": (batch, {
         "rows": (batch.ROWS, "of the batch"),
-        "workers": (batch.WORKERS, "of two processes"),
+        "workers": (batch.WORKERS, "of 25 threads"),
         "window": (batch.WINDOW, "runs at one time"),
     }),
     "overtake": (overtake, {
         "runs": (overtake.RUNS, "confirmations"),
-        "workers": (overtake.WORKERS, "of two processes"),
+        "workers": (overtake.WORKERS, "of 25 threads"),
         "window": (overtake.WINDOW, "of the batch"),
         "latency": (overtake.LATENCY_MS, "of each call, ms"),
     }),

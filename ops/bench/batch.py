@@ -14,7 +14,7 @@ from typing import Final
 
 import httpx
 
-from ops.bench.house import DECLINED, House, Peaks, housed, uploaded
+from ops.bench.house import DECLINED, THREADS, House, Peaks, housed, uploaded
 from ops.bench.stage import BenchBroken
 from ops.bench.tables import Cell, table
 from orchestrator.errors import JournalUnavailable
@@ -39,7 +39,7 @@ _MIB: Final = 1024 * 1024
 
 
 def main(*, rows: int, workers: int, window: int, kill: bool) -> None:
-    print(f"{rows:,} rows, {workers} workers of 2 processes, {window} runs at one time.")
+    print(f"{rows:,} rows, {workers} workers of {THREADS} threads, {window} runs at one time.")
     with housed(workers) as house:
         house.faults(*(_failing(code, rows) for code in (RETRIED, _LEFT)))
         empty = house.used()

@@ -29,6 +29,8 @@ from orchestrator.wiring import Wiring, connect, load_profiles, wire
 
 #: One card in so many is declined, and its customer gets a text.
 DECLINED: Final = 10
+#: Of a worker, as `durazzo worker` has them.
+THREADS: Final = 25
 _UNLIMITED: Final = 100_000
 _DOCUMENT: Final = "pay-stripe-failed-payment-to-twilio-dunning-workflow.yml"
 _OVERLAY: Final = "failed-payment-dunning-real.yaml"
@@ -70,8 +72,8 @@ class House:
 
     def start_workers(self) -> None:
         words = [
-            sys.executable, "-P", "-m", "ops.cli.main", "worker", "--pool", "prefork",
-            "--concurrency", "2", "--loglevel", "ERROR",
+            sys.executable, "-P", "-m", "ops.cli.main", "worker",
+            "--concurrency", str(THREADS), "--loglevel", "ERROR",
         ]  # fmt: skip
         self._workers = [
             self._crew.start(f"worker {n + 1}", words, self._environ) for n in range(self._number)

@@ -10,7 +10,7 @@ from statistics import quantiles
 from typing import Final
 
 from ops.bench.handwritten import Order
-from ops.bench.house import House, housed, uploaded
+from ops.bench.house import THREADS, House, housed, uploaded
 from ops.bench.stage import DOCUMENT, BenchBroken, inputs_of
 from ops.bench.tables import Cell, table
 from orchestrator.plan.model import Plan
@@ -33,7 +33,7 @@ _PATIENCE: Final = 60.0
 
 def main(*, runs: int, workers: int, window: int, latency: int) -> None:
     print(f"{runs} confirmations of two steps, one every {_EVERY} s; a provider answers in")
-    print(f"{latency} ms; {workers} workers of 2 processes; a batch's window of {window}.\n")
+    print(f"{latency} ms; {workers} workers of {THREADS} threads; a batch's window of {window}.\n")
     with housed(workers) as house:
         _slow(house, latency)
         plan = validate(DOCUMENT, load_profiles().values()).plan

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from io import BytesIO
 from itertools import islice
 from typing import Final
@@ -18,14 +20,22 @@ from orchestrator.errors import JournalUnavailable, UnknownRun
 from orchestrator.journal.batches import Batch, run_of
 from orchestrator.service import Core, cancel, pause, resume, submit
 from orchestrator.service import batch as service
+from orchestrator.service.many import Done
 
 #: The input that is every row's run key as well.
 _KEY: Final = "order"
 #: Between two looks for a run that is none yet. s.
 _LOOK: Final = 0.4
-#: Failed runs that go on while others are admitted: they take places that the window has not.
+#: Failed runs that go on while others are admitted, each as soon as the window has room for it.
 _RETRIED: Final = 10
+#: The window is looked at so often for that, and for so long at most. s.
+_ROOM: Final = 0.02
+_PATIENCE: Final = 1.0
 _WHO: Final = "chaos"
+
+
+class _FullError(Exception):
+    """The window has had no room for a while."""
 
 
 class Clerk:
@@ -48,8 +58,6 @@ class Clerk:
         self.singles: dict[int, str] = {}
         self.others: Mapping[str, int] = {}
         self.unheard: Mapping[str, int] = {}
-        #: Failed runs that went on while the window was looked at.
-        self.reopened = 0
         self._desk = desk
         self._plan = workflow.plan()
         self._customers = schedule.customers
@@ -110,7 +118,7 @@ class Clerk:
         if self._repaired:
             return False
         self._repaired = True
-        done = list(service.retry_failed(self._desk, self.batch, by=_WHO))
+        done = list(self._retried(lambda: time.sleep(_ROOM)))
         return not all(one.refused for one in done)
 
     # What a person does.
@@ -129,14 +137,19 @@ class Clerk:
         control(self._desk, self.batch, by=_WHO)
 
     def _retry_some(self) -> None:
-        done = service.retry_failed(self._desk, self.batch, by=_WHO)
-        try:
-            for one in islice(done, _RETRIED):
-                self.reopened += not one.refused
-        except JournalUnavailable:
-            # Whether the last of them goes on, nobody was told.
-            self.reopened += 1
-            raise
+        ends = time.monotonic() + _PATIENCE
+
+        def wait() -> None:
+            if time.monotonic() > ends:
+                raise _FullError
+            time.sleep(_ROOM)
+
+        with suppress(_FullError):
+            for _ in islice(self._retried(wait), _RETRIED):
+                pass
+
+    def _retried(self, wait: Callable[[], object]) -> Iterator[Done]:
+        return service.retry_failed(self._desk, self.batch, by=_WHO, wait=wait)
 
     def _start_again(self) -> None:
         if self._start():

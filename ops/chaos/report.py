@@ -137,8 +137,7 @@ def _batch(tally: Tally) -> str:
     batch = tally.batch
     return (
         f"the batch: {batch.state}, {counted(batch.ends)}, {batch.parked} in doubt;"
-        f" {counted(batch.sums)}; at most {tally.fullest} of {batch.window} at a time,"
-        f" {tally.reopened} that were retried among them"
+        f" {counted(batch.sums)}; at most {tally.fullest} of {batch.window} at one time"
     )
 
 

@@ -38,7 +38,6 @@ class Tally:
     #: Most rows that had a place in its window at one time; failed ones that went on meanwhile,
     #: and have theirs beyond it.
     fullest: int
-    reopened: int
 
     def as_json(self) -> dict[str, object]:
         return {
@@ -49,7 +48,6 @@ class Tally:
             "sums": dict(self.batch.sums),
             "window": self.batch.window,
             "fullest": self.fullest,
-            "reopened": self.reopened,
         }
 
     def findings(self, stories: Sequence[Story], books: Books) -> Iterator[Finding]:
@@ -87,9 +85,8 @@ class Tally:
             yield "rows-waiting", f"{batch.admitted} of {batch.total} rows have become runs"
         if batch.busy:
             yield "place-kept", f"nothing moves, and {batch.busy} rows have a place in the window"
-        if self.fullest > batch.window + self.reopened:
-            says = f"{self.fullest} rows had a place at a time, {self.reopened} that were retried"
-            yield "window-exceeded", says
+        if self.fullest > batch.window:
+            yield "window-exceeded", f"{self.fullest} rows had a place at one time"
         doubtful = sorted(row.number for row in self.rows if row.state == Status.UNKNOWN)
         if doubtful != sorted(self.parked):
             yield "parked-otherwise", f"{len(doubtful)} are unknown, and {len(self.parked)} listed"
@@ -152,5 +149,4 @@ def tallied(core: Core, clerk: Clerk) -> Tally:
         active=batch.id in core.batches.active(),
         singles=clerk.singles,
         fullest=clerk.gauge.fullest,
-        reopened=clerk.reopened,
     )

@@ -35,7 +35,7 @@ ROWS = (
     RowReport(number=3, key=EVE.key, run="b-3", state="unknown"),
 )
 TALLY = Tally(
-    batch=BATCH, rows=ROWS, parked=[3], active=False, singles={}, fullest=2, reopened=0
+    batch=BATCH, rows=ROWS, parked=[3], active=False, singles={}, fullest=2
 )  # fmt: skip
 
 
@@ -125,9 +125,8 @@ def test_a_row_in_doubt_is_listed_as_such_and_no_other_is() -> None:
     assert codes(replace(TALLY, parked=[2])) == {"parked-otherwise"}
 
 
-def test_a_window_holds_no_more_than_it_may_but_for_what_was_retried() -> None:
+def test_a_window_holds_no_more_than_it_may() -> None:
     assert codes(replace(TALLY, fullest=3)) == {"window-exceeded"}
-    assert codes(replace(TALLY, fullest=3, reopened=1)) == set()
 
 
 def test_an_order_that_runs_by_itself_makes_its_row_known_and_nothing_of_it_is_counted() -> None:
