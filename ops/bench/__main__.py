@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
-from ops.bench import backlog, batch, durability, overtake, pools, speed, spine, timers
+from ops.bench import backlog, batch, durability, limited, overtake, pools, speed, spine, timers
 from ops.bench.rivals import contest
 from ops.bench.stage import BenchBroken
 
@@ -39,6 +39,12 @@ _BENCHES: Final[dict[str, tuple[Any, dict[str, tuple[int, str]]]]] = {
         "rows": (batch.ROWS, "of the batch"),
         "workers": (batch.WORKERS, "of 25 threads"),
         "window": (batch.WINDOW, "runs at one time"),
+    }),
+    "limited": (limited, {
+        "rows": (limited.ROWS, "of the batch"),
+        "workers": (limited.WORKERS, "of 25 threads"),
+        "window": (limited.WINDOW, "runs at one time"),
+        "rate": (limited.RATE, "charges a second that Stripe takes"),
     }),
     "overtake": (overtake, {
         "runs": (overtake.RUNS, "confirmations"),

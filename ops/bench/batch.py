@@ -60,7 +60,7 @@ def main(*, rows: int, workers: int, window: int, kill: bool) -> None:
         if kill:
             print("  everything is killed", flush=True)
             house.kill_everything()
-        watch.until(_stands)
+        watch.until(is_still)
         seconds = watch.seconds
         _retry(house, batch, watch)
         _report(house, batch, watch.peaks, seconds=seconds, empty=empty)
@@ -107,7 +107,7 @@ class Watch:
         return found
 
 
-def _stands(found: Batch) -> bool:
+def is_still(found: Batch) -> bool:
     return found.ended + found.parked >= found.total and not found.busy
 
 
@@ -136,13 +136,13 @@ def _requests(house: House) -> int:
 
 def _retry(house: House, batch: Batch, watch: Watch) -> None:
     """Raises BenchBroken unless those with the code, and only those, are tried again."""
-    before = watch.until(_stands)
+    before = watch.until(is_still)
     texts = _requests(house)
     wanted = before.codes[RETRIED]
     words = ("batch", "retry", batch.id, "--failed", "--code", RETRIED, "--yes", "--json")
     began = time.monotonic()
     done = json.loads(house.durazzo(*words))["done"]
-    after = watch.until(lambda found: _stands(found) and RETRIED not in found.codes)
+    after = watch.until(lambda found: is_still(found) and RETRIED not in found.codes)
     took = time.monotonic() - began
     asked = _requests(house) - texts
     print(f"\nRetried {done} rows with code {RETRIED} in {took:.1f} s: {asked} calls.")

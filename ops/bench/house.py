@@ -7,7 +7,7 @@ import json
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,19 +50,22 @@ class Peaks:
 
 
 class House:
-    def __init__(self, crew: Crew, workers: int) -> None:
+    def __init__(self, crew: Crew, workers: int, stripe_rate: int = 0) -> None:
+        """``stripe_rate``: charges a second that the sandbox takes, 0 for any number. With one,
+        durazzo's limits for Stripe are those that it ships with.
+        """
         self._crew = crew
         self._valkey = Embedded(crew.folder / "data")
         self._valkey.home.mkdir(mode=0o700)
         crew.also_remove(self._valkey.socket)
         self._redis = self._start_redis()
-        self.sandbox, providers = self._start_sandbox()
+        self.sandbox, providers = self._start_sandbox(stripe_rate)
         self._environ = {
             **lab.base_environ(),
             **providers,
             "DURAZZO_REDIS_URL": self._valkey.url,
             "DURAZZO_KEYS": self._valkey.key(),
-            "DURAZZO_LIMITS": _limits(),
+            "DURAZZO_LIMITS": _limits({"stripe"} if stripe_rate else ()),
             "PYTHONPATH": str(lab.CHECKOUT),
         }
         self.account = providers["TWILIO_ACCOUNT_SID"]
@@ -122,9 +125,10 @@ class House:
         lab.wait_for(self._valkey.answers, "Valkey", seconds=120)
         return member
 
-    def _start_sandbox(self) -> tuple[str, dict[str, str]]:
+    def _start_sandbox(self, stripe_rate: int) -> tuple[str, dict[str, str]]:
         file = self._crew.folder / "sandbox.env"
         words = [sys.executable, "-P", "-m", "ops.sandbox", "--env-file", str(file)]
+        words += ["--stripe-rate", str(stripe_rate)] if stripe_rate else []
         self._crew.start("sandbox", words, {**lab.base_environ(), "PYTHONPATH": str(lab.CHECKOUT)})
         lab.wait_for(file.exists, "the sandbox", seconds=60)
         pairs = shlex.split(file.read_text())
@@ -134,9 +138,9 @@ class House:
 
 
 @contextmanager
-def housed(workers: int) -> Iterator[House]:
+def housed(workers: int, *, stripe_rate: int = 0) -> Iterator[House]:
     with Crew("bench", BenchBroken) as crew:
-        house = House(crew, workers)
+        house = House(crew, workers, stripe_rate)
         house.start_workers()
         try:
             yield house
@@ -196,8 +200,10 @@ def _plan() -> Plan:
     return validate(specs / "published" / _DOCUMENT, profiles, overlays=overlays).plan
 
 
-def _limits() -> str:
-    names = (f"{p.name}/{limit.name}" for p in load_profiles().values() for limit in p.limits)
+def _limits(shipped: Collection[str]) -> str:
+    """Out of the way, but for those of these providers."""
+    profiles = (p for p in load_profiles().values() if p.name not in shipped)
+    names = (f"{p.name}/{limit.name}" for p in profiles for limit in p.limits)
     return json.dumps(dict.fromkeys(names, _UNLIMITED))
 
 
