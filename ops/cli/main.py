@@ -69,6 +69,8 @@ COMMANDS: Final = {
     "go-on": ("ops.cli.stop:go_on", "Let a provider that was stopped be called again."),
     "worker": ("ops.cli.worker:worker", "Execute steps, until Ctrl-C or SIGTERM."),
     "timekeeper": ("ops.cli.worker:timekeeper", "Keep time for the workers, executing no step."),
+    "metrics": ("ops.cli.metrics:metrics", "Serve /metrics for Prometheus, and /healthz."),
+    "flower": ("ops.cli.flower:flower", "Show the workers' tasks in a browser."),
     "demo": (
         "ops.cli.demo:demo",
         "Charge, text, fail, retry, and kill a worker, on look-alikes of the providers.",

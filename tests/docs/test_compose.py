@@ -38,7 +38,7 @@ def test_what_is_published_is_on_loopback_only() -> None:
 def test_flower_has_a_login_and_only_reads() -> None:
     flower = SERVICES["flower"]
     assert "FLOWER_BASIC_AUTH" in flower["environment"]
-    assert "--read_only=true" in flower["command"]
+    assert not {"--no-login", "--allow-control"} & set(flower["command"])
 
 
 def test_no_service_starts_without_a_sealing_key() -> None:
@@ -55,7 +55,11 @@ def native(home: House, name: str, **words: str) -> subprocess.Popen[bytes]:
     with (home.folder / f"{name}.log").open("wb") as log:
         process = subprocess.Popen(
             command,
-            env={**home.environ, "FLOWER_BASIC_AUTH": "ops:a-password"},
+            env={
+                **home.environ,
+                "DURAZZO_HOME": str(home.folder / "home"),
+                "FLOWER_BASIC_AUTH": "ops:a-password",
+            },
             cwd=CHECKOUT,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -70,7 +74,7 @@ def test_every_service_runs_a_charge_through_and_stops_in_order(at_home: House) 
     worker = native(at_home, "worker")
     timekeeper = native(at_home, "timekeeper")
     port = str(lab.free_port())
-    flower = native(at_home, "flower", **{"--port=5555": f"--port={port}"})
+    flower = native(at_home, "flower", **{"5555": port, "0.0.0.0": "127.0.0.1"})
     own = str(lab.free_port())
     sandbox = native(at_home, "sandbox", **{"8099": own, "0.0.0.0": "127.0.0.1"})
 
@@ -83,9 +87,8 @@ def test_every_service_runs_a_charge_through_and_stops_in_order(at_home: House) 
 
     for process in (worker, timekeeper, flower, sandbox):
         os.kill(process.pid, signal.SIGTERM)
-    for process in (worker, timekeeper, sandbox):
+    for process in (worker, timekeeper, flower, sandbox):
         assert process.wait(30) == 0
-    flower.wait(30)
 
 
 def _status(url: str, auth: tuple[str, str] | None = None) -> int:
