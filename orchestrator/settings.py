@@ -20,6 +20,7 @@ LANE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 NAMES = frozenset({
     "DURAZZO_ALLOW_EVICTION", "DURAZZO_ALLOW_LIVE", "DURAZZO_BARRIER", "DURAZZO_HEARTBEAT",
     "DURAZZO_HOME", "DURAZZO_KEYS", "DURAZZO_KEY_LIFE", "DURAZZO_LANES", "DURAZZO_LIMITS",
+    "DURAZZO_LOG",
     "DURAZZO_REDIS_URL", "DURAZZO_RETENTION", "DURAZZO_SEAL", "DURAZZO_SECRETS_DIR",
     "DURAZZO_SERVERS", "DURAZZO_SOURCE_HOSTS", "DURAZZO_DEBUG",
     "DURAZZO_CHAOS_BREAK", "DURAZZO_PUBLISHED_OPENAPI", "DURAZZO_REWRITE_GOLDEN",
@@ -99,6 +100,8 @@ class Settings:
     #: DURAZZO_RETENTION: how long a run is kept from its end on; days, or "off" for good. One that
     #: came to no good end and did something all the same is kept three times as long.
     retention_ms: int | None = _RETENTION_DAYS * _DAY_MS
+    #: DURAZZO_LOG: how a worker writes its log, "json" or "console"; "": as who reads it needs it.
+    log: str = ""
     #: Everything else a worker may need: credentials by name.
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
 
@@ -123,6 +126,7 @@ def from_environ(environ: Mapping[str, str] | None = None) -> Settings:
         heartbeat_ms=_seconds("DURAZZO_HEARTBEAT", env.get("DURAZZO_HEARTBEAT", ""), 6_000),
         key_life_ms=_days("DURAZZO_KEY_LIFE", env.get("DURAZZO_KEY_LIFE", ""), _KEY_LIFE_DAYS),
         retention_ms=_retention(env.get("DURAZZO_RETENTION", "")),
+        log=_log(env.get("DURAZZO_LOG", "")),
         environ=dict(env),
     )
 
@@ -163,6 +167,12 @@ def _usable(url: str) -> bool:
         and all(_DATABASE.fullmatch(number) for number in numbers)
         and {word.lower() for word in options.get("ssl_cert_reqs", [])} <= _CERT_REQS
     )
+
+
+def _log(text: str) -> str:
+    if text not in {"", "json", "console"}:
+        raise SettingsRefused("DURAZZO_LOG must be json or console, or not set")
+    return text
 
 
 def _object(name: str, text: str) -> dict[str, Any]:

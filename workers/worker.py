@@ -36,6 +36,7 @@ class Processes:
         self._current: Process | None = None
         self._judgements: list[Judgement] = []
         self._journal: Journal | None = None
+        signals.celeryd_init.connect(logs.hush, weak=False)
         signals.worker_init.connect(self._check, weak=False)
         signals.setup_logging.connect(self._log, weak=False)
         signals.worker_process_init.connect(self._start_child, weak=False)
@@ -71,7 +72,7 @@ class Processes:
         self._journal.require_writable()
 
     def _log(self, loglevel: Any = None, **_: object) -> None:
-        logs.configure_worker(loglevel)
+        logs.configure_from(loglevel, self._settings, sys.stderr)
         say(self._judgements)
 
     def _ready(self, sender: Any, **_: object) -> None:

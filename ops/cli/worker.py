@@ -109,7 +109,7 @@ def worker(
         if leashed:
             threading.Thread(target=_leash, name="leash", daemon=True).start()
         if processes > 1:
-            logs.configure(_level(loglevel))
+            logs.configure(_level(loglevel), logs.form_for(at, sys.stderr))
             words = _words(lanes, pool=pool, slots=slots, grace=grace, loglevel=loglevel)
             return Supervisor(words, processes, grace=grace, arrived=arrival(journal)).run()
         app = create(at, leave=server.close)
@@ -130,7 +130,7 @@ def timekeeper(loglevel: str) -> None:
     What has become due, and what nobody drives, is sent again. Every worker does that beside
     its work, one of all at a time; this is for who wants it apart. It counts as no worker.
     """
-    logs.configure(_level(loglevel))
+    logs.configure(_level(loglevel), logs.form_for(from_environ(), sys.stderr))
     stop = threading.Event()
 
     def end(_number: int, _frame: FrameType | None) -> None:
