@@ -19,11 +19,16 @@ pytestmark = pytest.mark.process
 KEYS = Keys()
 
 
-def pass_time(home: House, ms: int, *ended: Run) -> None:
-    """``ended``: these are over, but whoever settles them may be still at it."""
+def settled(home: House, *ended: Run) -> None:
+    """These are over, but whoever settles them may be still at it."""
     with connect(home.environ["DURAZZO_REDIS_URL"]) as client:
         for run in ended:
-            wait_for(partial(client.zscore, KEYS.ended, run.id), "its settling")
+            wait_for(partial(client.zscore, KEYS.ended, run.id), "its settling", seconds=60)
+
+
+def pass_time(home: House, ms: int, *ended: Run) -> None:
+    settled(home, *ended)
+    with connect(home.environ["DURAZZO_REDIS_URL"]) as client:
         client.incrby(KEYS.clock, ms)
 
 
@@ -34,6 +39,7 @@ def put_away(home: House, run: Run) -> bool:
 
 def test_a_failed_run_is_put_away_retried_and_put_away_again(at_home: House) -> None:
     run = failed_in_its_text(at_home)
+    settled(at_home, run)
     before = run.report(), run.history(), run.key()
     pass_time(at_home, WAIT, run)
     wait_for(lambda: put_away(at_home, run), "putting it away", seconds=60)
@@ -63,6 +69,7 @@ def test_a_finished_run_is_gone_after_its_time_and_a_failed_one_that_charged_is_
 def test_a_worker_has_a_forgotten_run_put_away_without_its_values(at_home: House) -> None:
     run = failed_in_its_text(at_home)
     core = at_home.wiring.core
+    settled(at_home, run)
     forget(core, of_run(core, run.id), by="dpo", reason="request 17")
     pass_time(at_home, WAIT, run)
     wait_for(lambda: put_away(at_home, run), "putting it away", seconds=60)
