@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from orchestrator.errors import SettingsRefused
 
@@ -104,6 +104,11 @@ class Settings:
     log: str = ""
     #: Everything else a worker may need: credentials by name.
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def redis_password(self) -> str:
+        """As it is sent, "" for none."""
+        return unquote(urlsplit(self.redis_url).password or "")
 
 
 def from_environ(environ: Mapping[str, str] | None = None) -> Settings:

@@ -15,7 +15,6 @@ import warnings
 from collections.abc import MutableMapping
 from dataclasses import dataclass
 from typing import Any, Final, TextIO
-from urllib.parse import unquote, urlsplit
 
 import click
 import structlog
@@ -114,7 +113,7 @@ def configure_worker(level: int | str | None, form: Form = JSON) -> None:
 
 def configure_from(level: int | str | None, settings: Settings, stream: TextIO) -> None:
     """A worker's: as ``configure_worker`` in the form asked for, with Redis' password masked."""
-    redaction.learn(unquote(urlsplit(settings.redis_url).password or ""))
+    redaction.learn(settings.redis_password)
     configure_worker(level, form_for(settings, stream))
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         log.warning("worker.is-root", todo="start it as a user of its own, who may do nothing else")

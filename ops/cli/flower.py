@@ -6,7 +6,6 @@ import os
 import sys
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote, urlsplit
 
 import click
 
@@ -65,7 +64,8 @@ def flower(*, host: str, port: int, no_login: bool, allow_control: bool, db: Pat
     )
     _warn(place.host, open_to_all=no_login, control=allow_control)
     logs.configure()
-    for secret in (_password(settings.redis_url), *(p.partition(":")[2] for p in who.pairs)):
+    # A library's complaint may hold the URL.
+    for secret in (settings.redis_password, *(p.partition(":")[2] for p in who.pairs)):
         logs.redaction.learn(secret)
     with opened(settings) as wiring:
         wiring.core.journal.now()
@@ -86,8 +86,3 @@ def _warn(host: str, *, open_to_all: bool, control: bool) -> None:
         terminal.say("warning: who logs in may stop workers and send tasks")
     if not is_loopback(host):
         terminal.say("warning: passwords travel in clear: put TLS in front of it")
-
-
-def _password(redis_url: str) -> str:
-    """A library's complaint may hold the URL."""
-    return unquote(urlsplit(redis_url).password or "")
