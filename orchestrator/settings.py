@@ -7,9 +7,11 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlencode, urlsplit, urlunsplit
 
 from orchestrator.errors import SettingsRefused
 
@@ -18,13 +20,18 @@ DEFAULT_LANE = "default"
 LANE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 #: Every setting's name; the last line's are for who develops durazzo.
 NAMES = frozenset({
-    "DURAZZO_ALLOW_EVICTION", "DURAZZO_ALLOW_LIVE", "DURAZZO_BARRIER", "DURAZZO_HEARTBEAT",
-    "DURAZZO_HOME", "DURAZZO_KEYS", "DURAZZO_KEY_LIFE", "DURAZZO_LANES", "DURAZZO_LIMITS",
-    "DURAZZO_LOG",
-    "DURAZZO_REDIS_URL", "DURAZZO_RETENTION", "DURAZZO_SEAL", "DURAZZO_SECRETS_DIR",
+    "DURAZZO_ALLOW_EVICTION", "DURAZZO_ALLOW_LIVE", "DURAZZO_BARRIER", "DURAZZO_CALL_HOSTS",
+    "DURAZZO_HEALTH_DIR", "DURAZZO_HEARTBEAT", "DURAZZO_HOME", "DURAZZO_KEYS", "DURAZZO_KEYS_FILE",
+    "DURAZZO_KEY_LIFE",
+    "DURAZZO_LANES", "DURAZZO_LIMITS", "DURAZZO_LOG", "DURAZZO_METRICS_TOKEN",
+    "DURAZZO_METRICS_TOKEN_FILE",
+    "DURAZZO_REDIS_URL", "DURAZZO_REDIS_URL_FILE", "DURAZZO_RETENTION", "DURAZZO_SEAL",
+    "DURAZZO_SANDBOX_TOKEN", "DURAZZO_SANDBOX_TOKEN_FILE", "DURAZZO_SECRETS_DIR",
     "DURAZZO_SERVERS", "DURAZZO_SOURCE_HOSTS", "DURAZZO_DEBUG",
     "DURAZZO_CHAOS_BREAK", "DURAZZO_PUBLISHED_OPENAPI", "DURAZZO_REWRITE_GOLDEN",
 })  # fmt: skip
+#: Of names that begin alike.
+_CLOSE = 0.8
 #: Calls per second. A rate of nearly none would hold every call back for ever, in Redis, also
 #: after it was corrected.
 _SLOWEST, _FASTEST = 0.001, 1_000_000
@@ -33,6 +40,7 @@ _URL_OPTIONS = frozenset({
     "db", "ssl_ca_certs", "ssl_ca_path", "ssl_cert_reqs", "ssl_certfile", "ssl_check_hostname",
     "ssl_keyfile", "virtual_host",
 })  # fmt: skip
+_URL_FILES = frozenset({"ssl_ca_certs", "ssl_certfile", "ssl_keyfile"})
 _CERT_REQS = frozenset({
     f"{prefix}{word}" for word in ("none", "optional", "required") for prefix in ("", "cert_")
 })
@@ -46,10 +54,15 @@ _DAY_MS = 24 * 3_600_000
 _KEY_LIFE_DAYS = 400
 _RETENTION_DAYS = 30
 _LAST_PORT = 65_535
+#: Bytes of a file with a secret.
+_LONGEST_SECRET = 65_536
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _SOURCE_HOST = re.compile(
     r"(?:(?P<scheme>https?)://)?(?P<host>[a-z0-9_](?:[a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\])"
     r"(?::(?P<port>[0-9]{1,5}))?"
+)
+_CALL_HOST = re.compile(
+    r"(?P<host>[a-z0-9_](?:[a-z0-9._-]*[a-z0-9])?|\[(?P<ip>[0-9a-f:.]+)\])(?::(?P<port>[0-9]{1,5}))?"
 )
 _EXAMPLES = {
     "DURAZZO_SERVERS": '{"https://api.stripe.com": "http://…"}',
@@ -61,11 +74,13 @@ _LOOPBACK = re.compile(r"localhost|127(\.[0-9]{1,3}){3}|\[::1\]")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    #: DURAZZO_REDIS_URL: redis://, rediss:// or unix://; "" means the embedded server.
+    #: DURAZZO_REDIS_URL, or what the file DURAZZO_REDIS_URL_FILE holds: redis://, rediss:// or
+    #: unix://; "" means the embedded server.
     redis_url: str = field(default="", repr=False)
     #: ``redis_url`` is the embedded server's: it lives and dies with this machine.
     embedded: bool = False
-    #: DURAZZO_KEYS: sealing keys, base64, comma-separated, newest first.
+    #: DURAZZO_KEYS, or what the file DURAZZO_KEYS_FILE holds: sealing keys, base64, with commas
+    #: between, newest first.
     keys: str = field(default="", repr=False)
     #: DURAZZO_SEAL=off: values are stored as they are.
     seal: bool = True
@@ -88,6 +103,10 @@ class Settings:
     #: A host at a private address needs the address in the list as well. Here as origins,
     #: "https://example.com:443"; none: nothing is fetched.
     source_origins: frozenset[str] = frozenset()
+    #: DURAZZO_CALL_HOSTS: comma-separated hosts that calls may go to although their addresses are
+    #: not public: a name or an address, with a port or for every port, or a network as 10.0.0.0/8.
+    #: Those that DURAZZO_SERVERS sends calls to need not be listed.
+    call_hosts: frozenset[str] = frozenset()
     #: DURAZZO_SECRETS_DIR: a folder with one file a secret.
     secrets_dir: Path | None = None
     #: DURAZZO_HOME: the embedded server's data and key, and fetched source descriptions.
@@ -116,14 +135,15 @@ def from_environ(environ: Mapping[str, str] | None = None) -> Settings:
     env = os.environ if environ is None else environ
     secrets = env.get("DURAZZO_SECRETS_DIR", "")
     return Settings(
-        redis_url=_url(env.get("DURAZZO_REDIS_URL", "")),
-        keys=env.get("DURAZZO_KEYS", ""),
+        redis_url=_url(secret_of("DURAZZO_REDIS_URL", env)),
+        keys=secret_of("DURAZZO_KEYS", env),
         seal=env.get("DURAZZO_SEAL", "") != "off",
         barrier=env.get("DURAZZO_BARRIER", "") == "on",
         servers=_servers(env.get("DURAZZO_SERVERS", "")),
         limits=_limits(env.get("DURAZZO_LIMITS", "")),
         lanes=_lanes(env.get("DURAZZO_LANES", "")),
         source_origins=_source_origins(env.get("DURAZZO_SOURCE_HOSTS", "")),
+        call_hosts=_call_hosts(env.get("DURAZZO_CALL_HOSTS", "")),
         allow_live=env.get("DURAZZO_ALLOW_LIVE", "") == "1",
         allow_eviction=env.get("DURAZZO_ALLOW_EVICTION", "") == "1",
         secrets_dir=Path(secrets) if secrets else None,
@@ -136,9 +156,39 @@ def from_environ(environ: Mapping[str, str] | None = None) -> Settings:
     )
 
 
+def secret_of(name: str, environ: Mapping[str, str]) -> str:
+    """A setting that is a secret: the variable, or the one line of the file that NAME_FILE names.
+
+    The variable counts where both are set, as for the providers' credentials. "" for neither.
+    Raises SettingsRefused, which never repeats what the file holds.
+    """
+    path = environ.get(f"{name}_FILE", "")
+    if environ.get(name) or not path:
+        return environ.get(name, "")
+    try:
+        with Path(path).open("rb") as file:
+            text = file.read(_LONGEST_SECRET + 1)
+        found = text.decode().strip("\r\n")
+    except UnicodeDecodeError:
+        raise SettingsRefused(f"{name}_FILE: {path} is no text in UTF-8") from None
+    except (OSError, ValueError) as error:
+        reason = str(getattr(error, "strerror", None) or "no path").lower()
+        raise SettingsRefused(
+            f"{name}_FILE: {path} cannot be read ({reason}): name a file that this user may read"
+        ) from None
+    if not found.strip() or len(text) > _LONGEST_SECRET or "\n" in found:
+        raise SettingsRefused(f"{name}_FILE: {path} must hold one line, the value of {name}")
+    return found
+
+
 def unknown(environ: Mapping[str, str]) -> list[str]:
     """Names that begin as settings do and are none: misspelt, they silently change nothing."""
     return sorted(name for name in environ if name.startswith("DURAZZO_") and name not in NAMES)
+
+
+def meant(name: str) -> str:
+    """The setting that a name which is none was probably meant for; "" for no idea."""
+    return next(iter(get_close_matches(name, NAMES, n=1, cutoff=_CLOSE)), "")
 
 
 def _url(text: str) -> str:
@@ -154,7 +204,25 @@ def _url(text: str) -> str:
             f" number of a database, or as unix:///path; of options there are"
             f" {', '.join(sorted(_URL_OPTIONS))}"
         )
-    return text
+    return _verified(text) if text.startswith("rediss://") else text
+
+
+def _verified(url: str) -> str:
+    """With what a server's certificate is held to, in the one spelling that both clients take.
+
+    Raises SettingsRefused for a file that is not there: to the clients it looks as if there were no
+    connection.
+    """
+    parts = urlsplit(url)
+    options = parse_qs(parts.query, keep_blank_values=True)
+    for name in _URL_FILES & options.keys():
+        if not Path(options[name][-1]).is_file():
+            raise SettingsRefused(
+                f"DURAZZO_REDIS_URL: {name} names no file that can be read: {options[name][-1]}"
+            )
+    asked = options.get("ssl_cert_reqs", ["required"])[-1].lower().removeprefix("cert_")
+    query = {**options, "ssl_cert_reqs": [asked]}
+    return urlunsplit(parts._replace(query=urlencode(query, doseq=True)))
 
 
 def _usable(url: str) -> bool:
@@ -256,6 +324,30 @@ def _origins(entry: str) -> list[str]:
         f"{scheme}://{found['host']}:{int(found['port'] or _DEFAULT_PORTS[scheme])}"
         for scheme in schemes
     ]
+
+
+def _call_hosts(text: str) -> frozenset[str]:
+    entries = {entry.strip().lower() for entry in text.split(",")} - {""}
+    if not all(map(_is_call_host, entries)):
+        raise SettingsRefused(
+            "DURAZZO_CALL_HOSTS must be hosts or networks with commas between, without a scheme or"
+            " a path, e.g. billing.internal:8080,10.0.0.0/8,[fd00::5]; a network's address ends in"
+            " zeros where its mask does"
+        )
+    return frozenset(entries)
+
+
+def _is_call_host(entry: str) -> bool:
+    try:
+        if "/" in entry:
+            return ip_network(entry) is not None
+        found = _CALL_HOST.fullmatch(entry)
+        if found is None:
+            return ip_address(entry) is not None
+        usable = 0 < int(found["port"] or _LAST_PORT) <= _LAST_PORT
+        return usable and (found["ip"] is None or ip_address(found["ip"]) is not None)
+    except ValueError:
+        return False
 
 
 def _home(env: Mapping[str, str]) -> Path:

@@ -16,13 +16,15 @@ import ssl
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 import httpcore
+
+from orchestrator.policy.call_hosts import CallHosts
 
 #: Shorter than servers keep idle connections. One that closes just as a request goes out
 #: leaves an unknown outcome.
@@ -31,6 +33,10 @@ _IDLE_S: Final = 3.0
 Phase: TypeAlias = Literal["pool", "dns", "connect", "tls"]
 #: Scheme, host and port.
 Place: TypeAlias = tuple[bytes, bytes, int]
+#: With ``Budget.named`` and ``Budget.exposed``: who was judged alike.
+_Shelf: TypeAlias = tuple[Place, bool, bool]
+#: Host and port → IP addresses. Raises OSError, UnicodeError.
+Resolve: TypeAlias = Callable[[str, int], Sequence[str]]
 
 
 @dataclass(slots=True)
@@ -43,6 +49,10 @@ class Budget:
     #: From here on the provider may have the request: set before the first write, not after.
     sent: bool = False
     closed: bool = False
+    #: The operator named the server of this very call.
+    named: bool = False
+    #: It carries a credential in clear text.
+    exposed: bool = False
 
     def left(self) -> float:
         return self.ends - time.monotonic()
@@ -59,36 +69,50 @@ class Budget:
 _budget: ContextVar[Budget] = ContextVar("budget")
 
 
+class Refused(Exception):
+    """None of a host's addresses may be called. Nothing was sent."""
+
+    def __init__(self, code: str, host: str) -> None:
+        super().__init__(code)
+        self.code = code
+        self.host = host
+
+
 class Connections:
     """One call at a time has a connection, so there are as many as there are calls under way.
 
     The one that was used last is used first: what a quiet hour does not need runs out.
     """
 
-    def __init__(self, tls: ssl.SSLContext) -> None:
+    def __init__(
+        self, tls: ssl.SSLContext, hosts: CallHosts, resolve: Resolve | None = None
+    ) -> None:
         self._tls = tls
-        self._backend = _Backend()
+        self._backend = _Backend(hosts, resolve or system_addresses)
         self._lock = threading.Lock()
-        self._idle: dict[Place, deque[httpcore.HTTPConnection]] = {}
+        self._idle: dict[_Shelf, deque[httpcore.HTTPConnection]] = {}
 
     @contextmanager
     def lent(self, place: Place) -> Iterator[httpcore.HTTPConnection]:
         """Kept again after the block if its answer was read to the end, else closed."""
-        connection = self._kept(place) or self._new(place)
+        budget = _budget.get()
+        # What was judged for one kind of call is not taken for another one.
+        shelf = (place, budget.named, budget.exposed)
+        connection = self._kept(shelf) or self._new(place)
         try:
             yield connection
         finally:
-            self._take_back(place, connection)
+            self._take_back(shelf, connection)
 
     def close(self) -> None:
         """Those that are lent are closed by whoever has them."""
         for connection in self._removed(lambda _: True):
             connection.close()
 
-    def _kept(self, place: Place) -> httpcore.HTTPConnection | None:
+    def _kept(self, shelf: _Shelf) -> httpcore.HTTPConnection | None:
         while True:
             with self._lock:
-                idle = self._idle.get(place)
+                idle = self._idle.get(shelf)
                 connection = idle.pop() if idle else None
             if connection is None or not connection.has_expired():
                 return connection
@@ -106,34 +130,39 @@ class Connections:
             network_backend=self._backend,
         )
 
-    def _take_back(self, place: Place, connection: httpcore.HTTPConnection) -> None:
+    def _take_back(self, shelf: _Shelf, connection: httpcore.HTTPConnection) -> None:
         if not connection.is_idle():
             connection.close()
             return
         with self._lock:
-            self._idle.setdefault(place, deque()).append(connection)
+            self._idle.setdefault(shelf, deque()).append(connection)
 
     def _removed(
         self, which: Callable[[httpcore.HTTPConnection], bool]
     ) -> list[httpcore.HTTPConnection]:
         found: list[httpcore.HTTPConnection] = []
         with self._lock:
-            for place, idle in list(self._idle.items()):
+            for shelf, idle in list(self._idle.items()):
                 kept: deque[httpcore.HTTPConnection] = deque()
                 for connection in idle:
                     (found if which(connection) else kept).append(connection)
                 if kept:
-                    self._idle[place] = kept
+                    self._idle[shelf] = kept
                 else:
-                    del self._idle[place]
+                    del self._idle[shelf]
         return found
 
 
 class _Backend(httpcore.NetworkBackend):
-    """Opens connections within the budget; the timeouts that it is handed are not used."""
+    """Opens connections within the budget, and to addresses that were judged.
 
-    def __init__(self) -> None:
+    The timeouts that it is handed are not used.
+    """
+
+    def __init__(self, hosts: CallHosts, resolve: Resolve) -> None:
         self._sockets = httpcore.SyncBackend()
+        self._hosts = hosts
+        self._resolve = resolve
 
     def connect_tcp(
         self,
@@ -144,7 +173,7 @@ class _Backend(httpcore.NetworkBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
         _budget.get().phase = "dns"
-        addresses = _addresses(host, port)
+        addresses = self._allowed(host, port, _addresses(self._resolve, host, port))
         _budget.get().phase = "connect"
         for address in addresses[:-1]:
             try:
@@ -152,6 +181,18 @@ class _Backend(httpcore.NetworkBackend):
             except httpcore.ConnectError:
                 continue
         return self._connect(addresses[-1], port, socket_options)
+
+    def _allowed(self, host: str, port: int, addresses: Sequence[str]) -> Sequence[str]:
+        """At least one. A name that leads to several places is called at the allowed ones."""
+        budget = _budget.get()
+        judged = {
+            ip: self._hosts.refusal(host, port, ip, named=budget.named, exposed=budget.exposed)
+            for ip in addresses
+        }
+        allowed = [ip for ip, refusal in judged.items() if not refusal]
+        if not allowed:
+            raise Refused(judged[addresses[0]], host)
+        return allowed
 
     def _connect(
         self, address: str, port: int, options: Iterable[httpcore.SOCKET_OPTION] | None
@@ -215,18 +256,22 @@ def _left(late: type[httpcore.TimeoutException]) -> float:
     return left
 
 
-def _addresses(host: str, port: int) -> list[str]:
+def system_addresses(host: str, port: int) -> Sequence[str]:
+    infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(info[4][0]) for info in infos]
+
+
+def _addresses(resolve: Resolve, host: str, port: int) -> Sequence[str]:
     """At least one. ``getaddrinfo`` knows no timeout, so it runs where nobody waits for it."""
-    found: queue.SimpleQueue[list[str]] = queue.SimpleQueue()
+    found: queue.SimpleQueue[Sequence[str]] = queue.SimpleQueue()
 
-    def resolve() -> None:
+    def ask() -> None:
         try:
-            infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            found.put(resolve(host, port))
         except (OSError, UnicodeError):
-            infos = []
-        found.put([str(info[4][0]) for info in infos])
+            found.put(())
 
-    threading.Thread(target=resolve, daemon=True, name="durazzo-dns").start()
+    threading.Thread(target=ask, daemon=True, name="durazzo-dns").start()
     try:
         addresses = found.get(timeout=_left(httpcore.ConnectTimeout))
     except queue.Empty:

@@ -20,13 +20,24 @@ from urllib.parse import SplitResult, unquote, urlsplit
 import httpcore
 import httpx
 
-from orchestrator.expressions.nodes import MISSING, Json, Missing
+from orchestrator.expressions.nodes import MISSING, Json, Missing, Secret
+from orchestrator.policy.call_hosts import CallHosts
 from orchestrator.policy.outcomes import Answer, NoAnswer, Result
-from workers.connections import Budget, Connections, Place
+from workers.connections import (
+    Budget,
+    Connections,
+    Place,
+    Refused,
+    Resolve,
+    system_addresses,
+)
 from workers.render import FrozenRequest
 
 #: An answer larger than this is none: it would be held in memory by every thread at once.
 MAX_ANSWER: Final = 4 * 1024 * 1024
+#: Headers that are credentials whatever they hold.
+_CREDENTIALS: Final = frozenset({"authorization", "cookie", "proxy-authorization", "x-api-key"})
+_PUBLIC: Final = CallHosts()
 #: In a request without a body a server may still want to be told that there is none.
 _WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 
@@ -48,10 +59,19 @@ class Target:
 class Caller:
     """One per process, made after the fork, shared by its threads."""
 
-    def __init__(self, *, max_answer: int = MAX_ANSWER, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        hosts: CallHosts = _PUBLIC,
+        max_answer: int = MAX_ANSWER,
+        tls: ssl.SSLContext | None = None,
+        resolve: Resolve = system_addresses,
+    ) -> None:
         """``tls``: whom to trust; None trusts the issuers that certifi lists."""
+        self._hosts = hosts
         self._max_answer = max_answer
-        self._connections = Connections(tls or httpx.create_ssl_context(trust_env=False))
+        tls = tls or httpx.create_ssl_context(trust_env=False)
+        self._connections = Connections(tls, hosts, resolve)
         self._own = {
             b"accept": (b"Accept", b"*/*"),
             # Nothing to unpack, so nothing that unpacks to a gigabyte.
@@ -72,10 +92,16 @@ class Caller:
 
         Never raises for what a network or a server does.
         """
-        budget = Budget(ends=time.monotonic() + deadline_s)
+        budget = Budget(
+            ends=time.monotonic() + deadline_s,
+            named=bool(request.via) and self._hosts.trusts_via,
+            exposed=_exposed(request, headers, url),
+        )
         token = budget.begin()
         try:
             return self._exchange(request, headers, _target(url))
+        except Refused as refused:
+            return NoAnswer(stage="not-sent", reason=refused.code, refused=refused.host)
         except httpcore.TimeoutException:
             return _no_answer(budget, "timeout")
         except (httpcore.NetworkError, httpcore.RemoteProtocolError) as problem:
@@ -128,6 +154,16 @@ class Caller:
                 return None
             chunks.append(chunk)
         return b"".join(chunks)
+
+
+def _exposed(request: FrozenRequest, headers: Sequence[tuple[str, str]], url: str) -> bool:
+    """Whether a credential would go out in clear text: a secret, or what is called one."""
+    if url[:6].lower() == "https:":
+        return False
+    # Beside the request's own there are those that the profile authorizes it by.
+    authorized = len(headers) > len(request.headers) or "@" in urlsplit(url).netloc
+    secret = any(isinstance(part, Secret) for _, parts in request.headers for part in parts)
+    return authorized or secret or any(name.lower() in _CREDENTIALS for name, _ in headers)
 
 
 @lru_cache(maxsize=256)
@@ -209,11 +245,10 @@ def _answer(response: httpcore.Response, body: bytes) -> Answer:
 def _joined(pairs: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
     """By lower-case names. RFC 9110, 5.3: what came twice is one list."""
     charset = _charset_of(pairs)
-    headers: dict[str, str] = {}
+    headers: dict[str, list[str]] = {}
     for raw, value in pairs:
-        name, text = raw.decode(charset).lower(), value.decode(charset)
-        headers[name] = f"{headers[name]}, {text}" if name in headers else text
-    return headers
+        headers.setdefault(raw.decode(charset).lower(), []).append(value.decode(charset))
+    return {name: ", ".join(texts) for name, texts in headers.items()}
 
 
 def _charset_of(pairs: Sequence[tuple[bytes, bytes]]) -> str:

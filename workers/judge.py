@@ -50,6 +50,8 @@ def judge(
     match verdict.kind:
         case Kind.TRANSIENT | Kind.UNKNOWN | Kind.OPERATOR:
             return Judgement(outcome=changed(outcome, result=Result(verdict.kind.value)))
+        case Kind.FINAL if isinstance(reply, NoAnswer):
+            return _failed(step, context, outcome, lasting=verdict.lasting)
         case _ if isinstance(reply, NoAnswer):
             return Judgement(outcome=outcome)
         case _:

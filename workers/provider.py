@@ -13,7 +13,7 @@ from orchestrator.clock import Clock
 from orchestrator.engine.changed import changed
 from orchestrator.engine.state import Outcome, Result
 from orchestrator.journal.port import Begun, Limit
-from orchestrator.policy.outcomes import Answer, Kind, Verdict, classify, effect
+from orchestrator.policy.outcomes import Answer, Kind, NoAnswer, Verdict, classify, effect
 from orchestrator.policy.outcomes import Result as Reply
 from orchestrator.policy.profiles import Profile
 from workers.credentials import Credentials, Whose, whose
@@ -72,6 +72,9 @@ class Provider:
             result=reply,
             now_ms=self._clock.unix_ms(),
         )
+        if held.visit.doubt and isinstance(reply, NoAnswer) and reply.refused:
+            # An earlier send may have been executed: that this one may not go is no failure.
+            verdict = replace(verdict, kind=Kind.UNKNOWN, stop=True)
         owner = whose(request, held.profile) if verdict.kind is Kind.OPERATOR else None
         if owner is Whose.RUN:
             # The run brought its own credential: nobody is to wait for it.

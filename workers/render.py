@@ -34,6 +34,8 @@ from orchestrator.policy.profiles import Profile
 
 #: No provider that durazzo knows takes more, and the journal keeps these bytes.
 MAX_BODY: Final = 1024 * 1024
+#: Characters of the address and the headers together; most servers take a fourth of it.
+MAX_HEAD: Final = 64 * 1024
 _VERSION: Final = 1
 _json: Final = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -107,11 +109,13 @@ def render(call: HttpCall, context: Context, *, profile: Profile, key: str) -> F
     given = _headers(call, context)
     key = _own_key(profile, given) or key
     target = _target(call, context, profile)
+    headers = given + _defaults(call, profile, key, given)
+    _check_head(target, headers)
     return FrozenRequest(
         method=method,
         url=call.server.rstrip("/") + target,
         via=call.via.rstrip("/") + target if call.via else "",
-        headers=given + _defaults(call, profile, key, given),
+        headers=headers,
         body=None if call.body is None else _body(call.body, context),
         key=key if profile.keys(method) else None,
         provider=profile.name,
@@ -186,6 +190,16 @@ def _header(name: str, node: Node, context: Context) -> HeaderParts:
         return (encoding.header_value(encoding.text(value)),)
     except NotEncodable as problem:
         raise RenderFailed(f"{where}: {problem.message}") from None
+
+
+def _check_head(target: str, headers: Headers) -> None:
+    """A document may put one long value into a thousand headers, and the journal keeps them."""
+    texts = (part for name, parts in headers for part in (name, *parts) if isinstance(part, str))
+    size = len(target) + sum(map(len, texts))
+    if size > MAX_HEAD:
+        raise RenderFailed(
+            f"the address and the headers have {size} characters, {MAX_HEAD} are the most"
+        )
 
 
 def _defaults(call: HttpCall, profile: Profile, key: str, given: Headers) -> Headers:

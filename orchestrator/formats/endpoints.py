@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
-from orchestrator.formats.diagnostics import Report, did_you_mean
+from orchestrator.formats.diagnostics import START, Place, Report, did_you_mean
 from orchestrator.formats.sources import shown
+from orchestrator.policy.call_hosts import CallHosts
 
 FormStyle = Literal["form-brackets", "form-repeat"]
 
@@ -50,15 +51,19 @@ class Endpoints:
     servers: Mapping[str, str] = field(default_factory=dict)
     #: The URL prefixes that some call's server was found under.
     used: set[str] = field(default_factory=set)
+    #: Where each endpoint's calls were written, in their order.
+    written: list[tuple[Endpoint, Place]] = field(default_factory=list)
 
-    def of(self, published: str, *, source: str | None = None) -> Endpoint:
+    def of(self, published: str, *, source: str | None = None, at: Place = START) -> Endpoint:
         server = published.rstrip("/")
         called = self._replaced(server, source).rstrip("/")
-        return Endpoint(
+        endpoint = Endpoint(
             provider=self.provider(published),
             server=server or called,
-            via=called if server and called != server else "",
+            via=called if called != server else "",
         )
+        self.written.append((endpoint, at))
+        return endpoint
 
     def provider(self, url: str) -> Provider:
         host = (urlsplit(url).hostname or "").lower()
@@ -109,6 +114,17 @@ def check_used(endpoints: Endpoints, report: Report) -> None:
         if "://" in prefix and prefix not in endpoints.used:
             message = f"--server {shown(prefix)}=…: no call of this workflow goes there"
             report.warning("server-unused", message)
+
+
+def check_hosts(endpoints: Endpoints, hosts: CallHosts, report: Report) -> None:
+    """What can be said before any name is resolved; the worker that calls has the last word."""
+    for endpoint, at in endpoints.written:
+        if host := hosts.refuses(endpoint.server, endpoint.via):
+            message = (
+                f"calls go to {host}, which is no public address: a worker refuses them unless its"
+                " DURAZZO_CALL_HOSTS lists it"
+            )
+            report.warning("server-private", message, at)
 
 
 def is_http_url(url: str) -> bool:

@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from orchestrator.errors import Diagnostic, DocumentRefused
 from orchestrator.formats import source
 from orchestrator.formats.arazzo import lower as arazzo
 from orchestrator.formats.diagnostics import Report, render
-from orchestrator.formats.endpoints import Endpoints, Provider, check_replacements, check_used
+from orchestrator.formats.endpoints import (
+    Endpoints,
+    Provider,
+    check_hosts,
+    check_replacements,
+    check_used,
+)
 from orchestrator.formats.osop import lower as osop
 from orchestrator.formats.overlay.apply import applied
 from orchestrator.formats.overlay.document import OverlayText
@@ -24,6 +31,9 @@ from orchestrator.formats.sources import (
     specs_folder,
 )
 from orchestrator.plan.model import Plan
+from orchestrator.policy.call_hosts import CallHosts
+
+_PUBLIC: Final = CallHosts()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +56,7 @@ def load(
     servers: Mapping[str, str] | None = None,
     overlays: Sequence[OverlayText] = (),
     known_repairs: Mapping[str, Repair] | None = None,
+    hosts: CallHosts = _PUBLIC,
 ) -> Loaded:
     """Raises DocumentRefused with every diagnostic, warnings included.
 
@@ -53,7 +64,8 @@ def load(
     under a URL prefix, whose remaining path is kept. ``strict`` makes errors of warnings.
     ``overlays`` change the document, in their order, before anything else looks at it;
     without the one by which ``known_repairs`` (see ``repairs``) repair the document, it is
-    loaded with a note that names that one.
+    loaded with a note that names that one. ``hosts``: where its calls may go, as far as is known
+    here; others are warned of.
     """
     report = Report(file=file, text=text, strict=strict)
     endpoints = Endpoints(providers=providers, servers=servers or {})
@@ -68,6 +80,7 @@ def load(
     lowered = None if tree is None else _lowered(tree, report, workflow, sources, endpoints)
     report.raise_if_refused()
     check_used(endpoints, report)
+    check_hosts(endpoints, hosts, report)
     report.raise_if_refused()
     if lowered is None:
         raise DocumentRefused(report.diagnostics)

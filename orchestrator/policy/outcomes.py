@@ -46,6 +46,8 @@ class NoAnswer:
     stage: Stage
     #: A kebab-case code: "connect-failed", "timeout", "reset", "too-large", …
     reason: str
+    #: The host that durazzo may not call, by its own rules: no send goes further. "" for none.
+    refused: str = ""
 
 
 Result: TypeAlias = Answer | NoAnswer
@@ -84,6 +86,11 @@ _NO_RULE: Final = Rule(kind=Kind.ANSWERED)
 
 def classify(profile: Profile, *, method: str, keyed: bool, result: Result, now_ms: int) -> Verdict:
     """``keyed``: the request carried an idempotency key. ``now_ms``: unix time, for HTTP dates."""
+    if isinstance(result, NoAnswer) and result.refused:
+        # Durazzo's own word, which no profile changes.
+        return Verdict(
+            kind=Kind.FINAL, code=result.reason, detail=sanitised(result.refused), lasting=True
+        )
     rule = _first(profile.rules, method.upper(), keyed, result)
     kind = rule.kind if rule else _floor(profile, result)
     advice = _advice(profile, result)

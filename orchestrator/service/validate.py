@@ -20,6 +20,7 @@ from orchestrator.formats.load import (
     specs_folder,
 )
 from orchestrator.formats.web import WebSources, web_sources
+from orchestrator.policy.call_hosts import CallHosts
 from orchestrator.policy.profiles import Profile
 from orchestrator.settings import Settings
 
@@ -63,7 +64,14 @@ def validate(
         servers=servers,
         overlays=[OverlayText(text=read(overlay), file=str(overlay)) for overlay in overlays],
         known_repairs=repairs(specs_folder()),
+        hosts=CallHosts() if settings is None else _hosts(settings),
     )
+
+
+def _hosts(settings: Settings) -> CallHosts:
+    """Here: a worker elsewhere has settings of its own."""
+    own = settings.embedded or not settings.redis_url
+    return CallHosts.of(settings.call_hosts, settings.servers, trusts_via=own)
 
 
 def _web(settings: Settings, clock: Clock) -> WebSources:

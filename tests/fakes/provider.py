@@ -24,6 +24,7 @@ from workers.render import FrozenRequest
 Weather = Literal[
     "answer",  # executed, and answered
     "refused",  # no connection: surely not executed
+    "forbidden",  # durazzo's own rules let no call go there
     "dropped-before",  # lost on the way there
     "dropped-after",  # executed, and the answer lost on the way back
     "late",  # the answer is given up; the request arrives some time later
@@ -35,7 +36,12 @@ Weather = Literal[
     "pending",
     "409",
 ]
-WEATHERS: tuple[Weather, ...] = Weather.__args__  # type: ignore[attr-defined]
+#: Those that come and go by themselves; what is forbidden is so until a worker is told otherwise.
+WEATHERS: tuple[Weather, ...] = tuple(
+    weather
+    for weather in Weather.__args__  # type: ignore[attr-defined]
+    if weather != "forbidden"
+)
 
 #: Stripe forgets a key after a day: it is silently a new request then. ms.
 KEY_LIFE = 24 * 3_600_000
@@ -48,7 +54,8 @@ _PLAIN: dict[str, tuple[int, dict[str, Json]]] = {
     "401": (401, {"code": 20003}),
     "409": (409, {"error": {"code": "idempotency_key_in_use"}}),
 }
-_SURELY_NOT = frozenset({"refused", "429", "declined", "401"})
+_FORBIDDEN = NoAnswer(stage="not-sent", reason="host-refused", refused="api.example")
+_SURELY_NOT = frozenset({"refused", "forbidden", "429", "declined", "401"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +161,8 @@ class Provider:
         match weather:
             case "refused":
                 return NoAnswer(stage="not-sent", reason="connect-failed")
+            case "forbidden":
+                return _FORBIDDEN
             case "dropped-before":
                 pass
             case "late":
@@ -180,6 +189,8 @@ class Provider:
         match weather:
             case "refused":
                 return NoAnswer(stage="not-sent", reason="connect-failed")
+            case "forbidden":
+                return _FORBIDDEN
             case "dropped-before" | "dropped-after" | "late":
                 return NoAnswer(stage="sent", reason="reset")
             case "500-after":

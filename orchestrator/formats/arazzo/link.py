@@ -63,7 +63,8 @@ class Linker:
             message = f"{name} names no absolute server; say where it is with --server {name}=URL"
             self.report.error("openapi-no-server", message, written.place)
             return None
-        return Link(operation=called, endpoint=self.endpoints.of(called.server, source=name))
+        endpoint = self.endpoints.of(called.server, source=name, at=written.place)
+        return Link(operation=called, endpoint=endpoint)
 
     def _find(self, reference: OperationId | OperationPath) -> _Found | None:
         match reference:

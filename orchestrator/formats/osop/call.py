@@ -44,7 +44,7 @@ class Calls:
         address = self._address(api)
         if address is None:
             return None
-        endpoint = self.endpoints.of(address.server)
+        endpoint = self.endpoints.of(address.server, at=address.written.place)
         path, _, query = address.path.partition("?")
         return HttpCall(
             provider=endpoint.provider.name,

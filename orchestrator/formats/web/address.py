@@ -8,20 +8,15 @@ is the judged address that is connected to.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
-from typing import Final, TypeAlias
+from typing import Final
 from urllib.parse import quote, urljoin, urlsplit
 
-_Ip: TypeAlias = "IPv4Address | IPv6Address"
+from orchestrator.policy.addresses import Ip, is_guarded, is_public, read
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _SAFE: Final = "/%:@!$&'()*+,;=-._~"
 #: Characters of a URL.
 _LONGEST: Final = 4_096
-#: RFC 6052: an IPv4 address stands in the last 32 bits.
-_NAT64: Final = IPv6Network("64:ff9b::/96")
-#: RFC 4291: the only space from which public addresses are given out.
-_UNICAST: Final = IPv6Network("2000::/3")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,11 +57,9 @@ def entry_of(ip: str, port: int) -> str:
     return host if port == _DEFAULT_PORTS["https"] else f"{host}:{port}"
 
 
-def link_local(ip: str) -> bool:
-    try:
-        return _unwrapped(ip_address(ip)).is_link_local
-    except ValueError:
-        return True
+def guarded(ip: str) -> bool:
+    found = read(ip)
+    return found is None or is_guarded(found)
 
 
 def parse(url: str) -> Address:
@@ -111,18 +104,15 @@ class Hosts:
 
     def allow_ip(self, ip: str, port: int) -> bool:
         """Whether a listed host may be had from there: a public address, or one listed itself."""
-        try:
-            found = _unwrapped(ip_address(ip))
-        except ValueError:
-            return False
-        return _public(found) or self._lists(found, port)
+        found = read(ip)
+        return found is not None and (is_public(found) or self._lists(found, port))
 
     def way(self, *entries: str) -> str:
         """The sentence that says how to list them."""
         more = ("…",) if self.origins else ()
         return f"set DURAZZO_SOURCE_HOSTS={','.join((*more, *entries))}"
 
-    def _lists(self, ip: _Ip, port: int) -> bool:
+    def _lists(self, ip: Ip, port: int) -> bool:
         return any(
             _names(host, ip) for host, listed in map(_host_and_port, self.origins) if listed == port
         )
@@ -137,33 +127,12 @@ def _host_and_port(origin: str) -> tuple[str, int | None]:
     return parts.hostname or "", parts.port
 
 
-def _names(host: str, ip: _Ip) -> bool:
+def _names(host: str, ip: Ip) -> bool:
     if host == "localhost":
         return ip.is_loopback
-    try:
-        return _unwrapped(ip_address(host)) == ip
-    except ValueError:
-        return False
+    return read(host) == ip
 
 
 def _loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _unwrapped(ip: _Ip) -> _Ip:
-    """The IPv4 address that an IPv6 one stands for, if it does."""
-    if isinstance(ip, IPv4Address):
-        return ip
-    if ip in _NAT64:
-        return IPv4Address(int(ip) & 0xFFFF_FFFF)
-    return ip.ipv4_mapped or ip
-
-
-def _public(ip: _Ip) -> bool:
-    if isinstance(ip, IPv4Address):
-        return ip.is_global and not ip.is_multicast
-    # 6to4 leads to an IPv4 address that nobody has judged.
-    return ip.is_global and ip in _UNICAST and ip.sixtofour is None
+    found = read(host)
+    return host == "localhost" or (found is not None and found.is_loopback)

@@ -15,7 +15,7 @@ import httpcore
 
 from orchestrator.clock import Clock
 from orchestrator.formats.sources import MAX_BYTES, SourceUnreachable, SourceUnresolved, shown
-from orchestrator.formats.web.address import Address, Hosts, entry_of, follow, link_local, parse
+from orchestrator.formats.web.address import Address, Hosts, entry_of, follow, guarded, parse
 from orchestrator.formats.web.edition import Edition
 from orchestrator.formats.web.line import Deadline, Line, Resolve, system_addresses
 
@@ -128,7 +128,7 @@ class Fetcher:
             if not allowed:
                 what = f"{host} leads to {ips[0]}, which is no public address"
                 # Where clouds keep the credentials of their machines: nobody is led there.
-                way = "" if link_local(ips[0]) else self._hosts.way(entry_of(ips[0], port))
+                way = "" if guarded(ips[0]) else self._hosts.way(entry_of(ips[0], port))
                 raise wanted.refused(what, way)
             return allowed
 

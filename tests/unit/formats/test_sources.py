@@ -34,13 +34,26 @@ def test_what_was_given_by_name_wins_over_what_is_shipped_and_that_over_the_fold
 
 @pytest.mark.parametrize(
     "url",
-    ["../secret.yaml", "/etc/passwd", "sub/../../secret.yaml", "link.yaml", "nowhere.yaml", "sub"],
+    [
+        "../secret.yaml",
+        "/etc/passwd",
+        "//etc/passwd",
+        "file:/etc/passwd",
+        "file:///etc/passwd",
+        "sub/../../secret.yaml",
+        "%2e%2e/secret.yaml",
+        "link.yaml",
+        "up/secret.yaml",
+        "nowhere.yaml",
+        "sub",
+    ],
 )
 def test_a_document_reads_nothing_outside_of_its_folder(tmp_path: Path, url: str) -> None:
     (tmp_path / "secret.yaml").write_text("x")
     folder = tmp_path / "docs"
     (folder / "sub").mkdir(parents=True)
     (folder / "link.yaml").symlink_to(tmp_path / "secret.yaml")
+    (folder / "up").symlink_to(tmp_path)
     with pytest.raises(SourceUnresolved) as caught:
         FileSources(folder=folder).read("n", url)
     assert "--source n=FILE" in caught.value.message

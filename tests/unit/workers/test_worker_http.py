@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from orchestrator.expressions.nodes import MISSING, Json, Missing
+from orchestrator.policy.call_hosts import CallHosts
 from orchestrator.policy.outcomes import Answer, NoAnswer, Result
 from tests.unit.workers.stub_server import (
     Script,
@@ -32,13 +33,14 @@ from workers.http import Caller, rewrite
 from workers.render import FrozenRequest
 
 DEADLINE_S = 0.3
+HERE = CallHosts.of(["localhost"], {})
 #: What a loaded machine may add to a deadline. A drip without one would take minutes.
 SLACK_S = 1.0
 
 
 @pytest.fixture
 def caller() -> Iterator[Caller]:
-    made = Caller(max_answer=100_000)
+    made = Caller(hosts=HERE, max_answer=100_000)
     yield made
     made.close()
 
@@ -159,7 +161,7 @@ def test_what_was_kept_for_one_server_is_let_go_when_another_is_called() -> None
         assert connection.recv(1) == b""
         ended.set()
 
-    own = Caller()
+    own = Caller(hosts=HERE)
     with serving(once) as one, serving(answering(response())) as another:
         send(own, one.url)
         assert shut.wait(timeout=60)
@@ -211,7 +213,7 @@ def test_no_proxy_of_the_environment_sees_a_request(
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
-    own = Caller()
+    own = Caller(hosts=HERE)
     with serving(answering(response())) as server:
         assert isinstance(send(own, server.url), Answer)
         own.close()
@@ -541,7 +543,7 @@ def over_tls(pair: Path) -> Script:
 
 def test_a_certificate_is_trusted_only_when_its_issuer_is(caller: Caller, tmp_path: Path) -> None:
     pair = certified(tmp_path)
-    trusting = Caller(tls=ssl.create_default_context(cafile=pair))
+    trusting = Caller(hosts=HERE, tls=ssl.create_default_context(cafile=pair))
     with serving(over_tls(pair)) as server:
         url = server.url.replace("http:", "https:")
         refused = send(caller, url)
