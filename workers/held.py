@@ -122,7 +122,7 @@ class Held:
         return self._after("begun", {"a": begun.attempt, "u": begun.until}, begun.now, at)
 
     def looked(self, begun: Begun, at: int) -> Held:
-        return self._after("looked", {"u": begun.until}, begun.now, at)
+        return self._after("looked", {"u": begun.until, "q": begun.looks}, begun.now, at)
 
     def reread(self, state: State | None) -> Held | None:
         """The same lease in a state that was read since; None when it holds no more."""

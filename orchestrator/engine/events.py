@@ -154,7 +154,9 @@ def _moved(visit: Visit, event: Event) -> Visit:
                 preferred=0, doubt=doubt,
             )  # fmt: skip
         case "looked":
-            return changed(visit, until=f["u"], turn=0, preferred=0, looks=visit.looks + 1)
+            # A worker is told which look it is: one that it asked for twice counts twice.
+            looks = f.get("q", visit.looks + 1)
+            return changed(visit, until=f["u"], turn=0, preferred=0, looks=looks)
         case "limited":
             turn = f.get("v", visit.turn)
             # A look-up that waits for its turn stays parked: it is no wait for a send.

@@ -6,7 +6,8 @@
 -- no attempt is counted, and the visit stays held. One that has to wait for its turn is parked
 -- until then.
 -- Atomic: fence and lease checked, a token of every scope taken or reserved, or of none.
--- Returns {verdict, now, until [, when to ask]}.
+-- Returns {verdict, now, until [, when to ask, which look this is]}: one whose answer was lost, and
+-- that is asked for again, is counted twice.
 local run, log, due = KEYS[1], KEYS[2], KEYS[3]
 local id, step, number, fence = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local us, now = clock(KEYS[4])
@@ -30,6 +31,7 @@ if not turn then
     .. (placed and ',"v":' .. int(visit.v) or '')
     .. (visit.pf ~= preferred and ',"pf":1' or '') .. '}')
   redis.call('ZADD', due, 'LT', visit.u, id)
+  doubted(due, id, now)
   return {'limited', now, visit.u}
 end
 
@@ -37,4 +39,4 @@ visit.q, visit.u = (visit.q or 0) + 1, turn + lease
 put_visit(run, step, visit)
 redis.call('RPUSH', log, '{"e":"looked","t":' .. int(now) .. ',"s":' .. quoted(step)
   .. ',"n":' .. int(number) .. ',"u":' .. int(visit.u) .. '}')
-return {'begun', now, visit.u, turn}
+return {'begun', now, visit.u, turn, visit.q}

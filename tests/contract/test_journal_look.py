@@ -63,6 +63,16 @@ def test_a_look_up_is_no_attempt_and_has_the_calls_lease(world: World) -> None:
     assert (visit.phase, visit.attempts, visit.looks) == (Phase.HELD, 1, 1)
 
 
+def test_a_look_up_that_is_begun_again_says_that_it_is_the_second(world: World) -> None:
+    """Its first answer may have been lost, and what the worker knows must be what is kept."""
+    lease = looking(world, parked(world))
+    assert [lease.look().looks, lease.look().looks] == [1, 2]
+    assert lease.commit(Result.UNKNOWN, code="timeout", look=60_000) is Committed.YES
+    state = world.journal.read("run-1")
+    assert state is not None
+    assert state.visits[lease.ref.step].looks == 2
+
+
 def test_a_look_up_waits_for_its_turn_parked_and_pays_for_it_once(world: World) -> None:
     first, second = parked(world), parked(world, "run-2")
     world.advance(60_000)
