@@ -10,7 +10,8 @@ import structlog
 from orchestrator.driver import Driver
 from orchestrator.engine.advance import Decision, advance
 from orchestrator.engine.events import apply, outcome_landed
-from orchestrator.engine.state import Outcome
+from orchestrator.engine.state import Outcome, Phase
+from orchestrator.journal.counts import Attempt
 from orchestrator.journal.port import Committed, Journal, Ref, Settlement
 from workers.held import Checkpoint, Held
 from workers.judge import Judgement
@@ -62,6 +63,7 @@ class Landing:
             freed=held.busy,
             effect=adopting or (judgement.effect if judgement else ""),
             adopted=bool(adopting),
+            attempt=_attempt(held, outcome, now),
         )
         committed = self._commit(held, settlement, decision)
         self._reached(Checkpoint.COMMITTED, ref)
@@ -107,6 +109,20 @@ class Landing:
         self._driver.follow(ref.run, decision, carried={*by_callback, *by_chain})
         self._reached(Checkpoint.FOLLOWED, ref)
         return told
+
+
+def _attempt(held: Held, outcome: Outcome, now: int) -> Attempt | None:
+    """None for what is no call's end: a look-up, or one that was never begun."""
+    if held.visit.phase is not Phase.CALLING:
+        return None
+    return Attempt(
+        workflow=held.state.name,
+        step=held.ref.step,
+        provider=held.profile.name,
+        result=outcome.result,
+        status=outcome.status,
+        ms=max(0, now - held.seen),
+    )
 
 
 def _log(held: Held, outcome: Outcome, committed: Committed, now: int) -> None:

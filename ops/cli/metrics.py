@@ -17,19 +17,23 @@ import click
 from ops.cli import terminal
 from ops.cli.commands import Command
 from ops.embedded import serving
+from ops.loopback import is_loopback
 from ops.metrics.collector import JournalCollector
+from ops.metrics.login import NAME, Login, login
 from ops.metrics.reading import Gauge
 from ops.metrics.server import Server, application
 from orchestrator.errors import SettingsRefused
-from orchestrator.settings import Settings, from_environ
+from orchestrator.settings import Settings, from_environ, secret_of
 from orchestrator.wiring import reach, wire
 
 
 @click.command(
     cls=Command,
     example="""\
+export DURAZZO_METRICS_TOKEN=$(openssl rand -hex 32)
 durazzo metrics --port 9790 &
-curl http://127.0.0.1:9790/metrics""",
+curl -H "Authorization: Bearer $DURAZZO_METRICS_TOKEN" http://127.0.0.1:9790/metrics
+durazzo metrics --no-login --port 0""",
 )
 @click.option(
     "--port",
@@ -42,14 +46,20 @@ curl http://127.0.0.1:9790/metrics""",
     "--host",
     default="127.0.0.1",
     show_default=True,
-    help="It has no login: another host's address shows it to whoever can reach that.",
+    help="0.0.0.0 is all of this machine's.",
 )
-def metrics(*, port: int, host: str) -> None:
+@click.option("--no-login", is_flag=True, help="Whoever is on this machine may read them.")
+def metrics(*, port: int, host: str, no_login: bool) -> None:
     """Serve /metrics for Prometheus, and /healthz.
 
-    Until Ctrl-C or SIGTERM. It holds counts, and the names of lanes and providers. It starts
-    without Redis, needs no DURAZZO_KEYS, and changes nothing.
+    Until Ctrl-C or SIGTERM. DURAZZO_METRICS_TOKEN, or what the file DURAZZO_METRICS_TOKEN_FILE
+    holds, is the scraper's bearer token; /healthz needs none. It holds counts, and the names of
+    workflows, steps, lanes and providers. It starts without Redis, needs no DURAZZO_KEYS, and
+    changes nothing.
     """
+    settings = from_environ()
+    token = secret_of(NAME, settings.environ)
+    who = login(token, wanted=not no_login, host=host)
     stop = threading.Event()
 
     def end(_number: int, _frame: FrameType | None) -> None:
@@ -57,8 +67,12 @@ def metrics(*, port: int, host: str) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
-    with _at(from_environ()) as settings:
-        _serve(settings, host=host, port=port, stop=stop)
+    if no_login:
+        terminal.say("warning: NO LOGIN: whoever is on this machine reads the metrics")
+    if not is_loopback(host):
+        terminal.say("warning: the token travels in clear: put TLS in front of it")
+    with _at(settings) as reached:
+        _serve(reached, who, host=host, port=port, stop=stop)
 
 
 @contextmanager
@@ -78,11 +92,11 @@ def _failed(error: Exception) -> None:
     terminal.error("bug", f"unexpected {type(error).__name__} at {where}")
 
 
-def _serve(settings: Settings, *, host: str, port: int, stop: threading.Event) -> None:
+def _serve(settings: Settings, who: Login, *, host: str, port: int, stop: threading.Event) -> None:
     # Nothing that is sealed is opened.
     wiring = wire(replace(settings, seal=False))
     asked = partial(reach, settings.redis_url)
-    app = application(JournalCollector(Gauge(wiring)), asked, _failed)
+    app = application(JournalCollector(Gauge(wiring)), who, asked, _failed)
     try:
         server = Server(host, port, app)
     except (OSError, UnicodeError) as error:

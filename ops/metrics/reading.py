@@ -4,47 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
+from ops.metrics.lanes import Kind, Waiting, waiting
 from orchestrator import service
-from orchestrator.canvas.canvas import Canvas
 from orchestrator.journal.batches import Batch
-from orchestrator.journal.keys import Keys
+from orchestrator.journal.gauges import Gauges, Measured
 from orchestrator.journal.port import Rewound, Stop
-from orchestrator.journal.trouble import answering
+from orchestrator.journal.redis_gauges import RedisGauges
+from orchestrator.policy.profiles import Limit, Profile
 from orchestrator.settings import DEFAULT_LANE, LANE
 from orchestrator.wiring import Wiring, connect, reach
 
 #: With more unfinished runs than that, lanes that nobody has named yet are not looked for: it takes
 #: a round trip for about every 200 of them.
 _LOOKED: Final = 20_000
-#: Each has three series, and takes four round trips.
+#: Each has three series.
 LANES: Final = 50
 #: Batches that are looked at, a round trip each: those with rows left first, then the newest.
 BATCHES: Final = 100
 
 
-class Kind(StrEnum):
-    """Messages of a lane, in the order in which workers take them."""
-
-    UNDER_WAY = "under-way"  #: of single runs that have begun
-    FRESH = "fresh"  #: the very first of a single run
-    BULK = "bulk"  #: of a batch
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
     workers: int
-    #: Runs that have not ended, those that wait or are unknown among them.
-    unfinished: int
-    #: In which these runs stand, and rows that are no runs yet.
+    measured: Measured
+    #: In which unfinished runs stand, and rows that are no runs yet.
     lanes: int
-    messages: Mapping[tuple[str, Kind], int]
+    messages: Mapping[tuple[str, Kind], Waiting]
     #: Those only that have not ended.
     batches: Sequence[Batch]
     #: By provider; None for one that may be called.
     stops: Mapping[str, Stop | None]
+    #: Provider and limit, without an account → its scopes, with their limits.
+    limits: Mapping[tuple[str, str], Mapping[str, Limit]]
     rewound: Rewound | None
 
 
@@ -54,28 +47,29 @@ class Gauge:
     def __init__(self, wiring: Wiring) -> None:
         """``wiring`` needs no key: nothing that is sealed is opened."""
         self._wiring = wiring
-        self._client = connect(wiring.settings.redis_url)
+        self._gauges: Gauges = RedisGauges(connect(wiring.settings.redis_url))
+        self._limits = limits_of(wiring.core.profiles.values())
         self._named = [DEFAULT_LANE, *sorted(wiring.settings.lanes.values())]
         self._seen: list[str] = []
 
     def read(self) -> Reading:
         """Raises JournalUnavailable, within seconds."""
-        core, url = self._wiring.core, self._wiring.settings.redis_url
+        core = self._wiring.core
         # The journal's own client is patient, and a scrape is not.
-        reach(url)
-        with answering():
-            unfinished = int(self._client.zcard(Keys().due))
+        reach(self._wiring.settings.redis_url)
+        measured = self._gauges.measure([s for scopes in self._limits.values() for s in scopes])
         batches = self._batches()
-        lanes = self._lanes(unfinished, batches)
+        lanes = self._lanes(measured.unfinished, batches)
         stops: dict[str, Stop | None] = dict.fromkeys(core.profiles)
         stops |= {stop.provider: stop for stop in service.stops(core)}
         return Reading(
             workers=len(core.journal.alive()),
-            unfinished=unfinished,
+            measured=measured,
             lanes=len(lanes),
-            messages=waiting(self._wiring.canvas, self._kept(lanes)),
+            messages=waiting(self._gauges, self._kept(lanes), measured.now),
             batches=batches,
             stops=stops,
+            limits=self._limits,
             rewound=core.journal.rewound(),
         )
 
@@ -93,19 +87,22 @@ class Gauge:
         """Named ones first, and then with those that were seen before: a lane falls to 0, and does
         not disappear.
         """
-        # ``submit`` takes any text for a lane, and not any text is to be a label.
+        # Earlier releases took any text for a lane, and not any text is to be a label.
         names = sorted(lane for lane in lanes if LANE.fullmatch(lane))
         self._seen = list(dict.fromkeys([*self._named, *names, *self._seen]))[:LANES]
         return self._seen
 
 
-def waiting(canvas: Canvas, lanes: Iterable[str]) -> dict[tuple[str, Kind], int]:
-    """Messages by lane and kind."""
-    counts: dict[tuple[str, Kind], int] = {}
-    for lane in lanes:
-        counts[lane, Kind.UNDER_WAY] = canvas.backlog(lane, fresh=False)
-        counts[lane, Kind.FRESH] = canvas.backlog(lane, fresh=True)
-        counts[lane, Kind.BULK] = sum(
-            canvas.backlog(lane, fresh=fresh, bulk=True) for fresh in (False, True)
-        )
-    return counts
+def limits_of(profiles: Iterable[Profile]) -> dict[tuple[str, str], dict[str, Limit]]:
+    """Of accounts those whose rates were set: others come with the runs that name them."""
+    found: dict[tuple[str, str], dict[str, Limit]] = {}
+    for profile in profiles:
+        named = [profile.of_account(label) for label, _ in profile.account_limits]
+        for limit in (limit for one in (profile, *named) for limit in one.limits):
+            usual, _, _ = limit.name.partition("@")
+            scopes = found.setdefault((profile.name, usual), {})
+            scopes[f"{profile.name}/{limit.name}"] = limit
+    return found
+
+
+__all__ = ["BATCHES", "LANES", "Gauge", "Reading", "limits_of"]

@@ -1,4 +1,4 @@
-"""Serves /metrics and /healthz over HTTP, to a scraper that is trusted: it has no login."""
+"""Serves /metrics over HTTP to whoever is let in, and /healthz to anybody."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import make_wsgi_app
 
 from ops.metrics.collector import JournalCollector
+from ops.metrics.login import Login
 from orchestrator.errors import JournalUnavailable
 
 #: Requests at one time; whoever comes then is turned away.
@@ -24,7 +25,10 @@ _PATIENCE: Final = 10
 
 
 def application(
-    collector: JournalCollector, reach: Callable[[], None], failed: Callable[[Exception], None]
+    collector: JournalCollector,
+    login: Login,
+    reach: Callable[[], None],
+    failed: Callable[[Exception], None],
 ) -> WSGIApplication:
     """``reach``: raises JournalUnavailable while Redis cannot be asked. ``failed``: is told of what
     nobody expected.
@@ -41,27 +45,45 @@ def application(
             return _told(start, HTTPStatus.INTERNAL_SERVER_ERROR, "bug: its log says where")
 
     def routed(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
-        match environ["PATH_INFO"]:
+        path = environ["PATH_INFO"]
+        if path == "/healthz":
+            return _health(reach, start)
+        # What there is and what there is not, strangers are not told.
+        if not _admits(login, environ):
+            return _refused(login, start)
+        match path:
             case "/metrics":
                 return metrics(environ, start)  # type: ignore[no-any-return]
-            case "/healthz":
-                return _health(reach, start)
             case _:
                 return _told(start, HTTPStatus.NOT_FOUND, "there are /metrics and /healthz")
 
     return answer
 
 
+def _admits(login: Login, environ: WSGIEnvironment) -> bool:
+    given = environ.get("HTTP_AUTHORIZATION", "")
+    return login.admits(given, environ.get("HTTP_HOST", ""))
+
+
+def _refused(login: Login, start: StartResponse) -> list[bytes]:
+    if not login.token:
+        return _told(start, HTTPStatus.FORBIDDEN, "it is for this machine alone")
+    asked = ("WWW-Authenticate", 'Bearer realm="durazzo"')
+    return _told(start, HTTPStatus.UNAUTHORIZED, "it needs the bearer token", asked)
+
+
 def _health(reach: Callable[[], None], start: StartResponse) -> list[bytes]:
     try:
         reach()
     except JournalUnavailable as error:
-        return _told(start, HTTPStatus.SERVICE_UNAVAILABLE, f"{error.code}: {error.message}")
+        return _told(start, HTTPStatus.SERVICE_UNAVAILABLE, error.code)
     return _told(start, HTTPStatus.OK, "ok")
 
 
-def _told(start: StartResponse, status: HTTPStatus, text: str) -> list[bytes]:
-    headers = [("Content-Type", "text/plain; charset=utf-8")]
+def _told(
+    start: StartResponse, status: HTTPStatus, text: str, *more: tuple[str, str]
+) -> list[bytes]:
+    headers = [("Content-Type", "text/plain; charset=utf-8"), *more]
     start(f"{status.value} {status.phrase}", headers)
     return [f"{text}\n".encode()]
 

@@ -1,10 +1,11 @@
 #!lua
 -- accept(run, log, data, due, runs, plan, clock [, key])
 --       (id, digest, plan, name, lane, due_after, inputs, print, key_value, key_life, run_prefix,
---        deadline, within_ms, accounts, n_reads, step, fields, …, n_starts, start, …)
+--        deadline, within_ms, accounts, counted, n_reads, step, fields, …, n_starts, start, …)
 -- run, log, data, due, runs, plan, key: as in keys.py; clock: test offset.
 -- deadline: of the run, ms; within_ms: the same from now; 0 for none, the earlier one counts.
 -- accounts: as in engine/state.py, '' for none.
+-- counted: as in counts.py.
 -- plan and inputs, print, key_value are sealed; plan is '' when the caller trusts it is stored.
 -- Atomic: the run key, the plan, the run and its place in the due-set, or none of them.
 -- The key's entry has a life of its own, from its last use: it outlives the run that it stands for,
@@ -29,7 +30,7 @@ if key then
 end
 if redis.call('EXISTS', plan) == 0 and ARGV[3] == '' then return {'plan-needed'} end
 
-local at = 15
+local at = 16
 if ARGV[3] ~= '' then
   redis.call('HSETNX', plan, 'body', ARGV[3])
   for i = 1, tonumber(ARGV[at]) do
@@ -48,4 +49,5 @@ accept_run(run, due, runs, now, {
   accounts = ARGV[14],
   key = key, print = ARGV[8], value = ARGV[9], life = ARGV[10],
 })
+counted(due, ARGV[15], 1)
 return {'new', now}

@@ -1,9 +1,10 @@
 #!lua
 -- admit(head, open, rows, out, due, runs, clock, stops, active)
---      (batch, expected, run_prefix, due_after, key_life, drop, n_starts, start, …,
+--      (batch, expected, run_prefix, due_after, key_life, drop, counted, n_starts, start, …,
 --       number, 'new', inputs, key, print, value, … | number, summary, record, '', '', '', …)
 -- The next rows of a batch become runs, which its window has room for. `expected`: how many were
 -- admitted when the caller looked. drop: block of rows that is admitted with these, '' for none.
+-- counted: as in counts.py, of a run that is accepted.
 -- key: hash of the row's run key, '' for none; print, value: sealed, as accept.lua has them.
 -- A row that is none becomes no run: summary and record say why.
 -- Whoever sees room for more from here on may fill it.
@@ -20,8 +21,8 @@ if tonumber(h[1]) ~= first then return {'moved', now} end
 if redis.call('HEXISTS', KEYS[8], 'batch:' .. id) == 1 then return {'stopped', now} end
 
 local starts, rows = {}, {}
-for i = 1, tonumber(ARGV[7]) do starts[i] = ARGV[7 + i] end
-for i = 8 + #starts, #ARGV, 6 do
+for i = 1, tonumber(ARGV[8]) do starts[i] = ARGV[8 + i] end
+for i = 9 + #starts, #ARGV, 6 do
   local row = {number = ARGV[i], summary = ARGV[i + 1], value = ARGV[i + 2], key = ARGV[i + 3],
                print = ARGV[i + 4], key_value = ARGV[i + 5]}
   -- Taken meanwhile, by somebody outside this batch.
@@ -58,6 +59,7 @@ for _, row in ipairs(rows) do
     redis.call('HSET', out, row.number, row.summary .. '\n' .. row.value)
   end
 end
+if fresh > 0 then counted(KEYS[5], ARGV[7], fresh) end
 redis.call('HSET', head, 'next', int(first + #rows))
 if ARGV[6] ~= '' then redis.call('HDEL', KEYS[3], ARGV[6]) end
 redis.call('DEL', head .. ':filling')

@@ -150,6 +150,12 @@ def run_of(batch: str, number: int) -> str:
     return f"{batch}-{number}"
 
 
+def batch_of(run: str) -> str:
+    """Of a row's run; "" for a single one, whose id has no number behind it."""
+    batch, _, number = run.rpartition("-")
+    return batch if number.isdecimal() else ""
+
+
 def row_of(run: str) -> int:
     return int(run.rpartition("-")[2])
 

@@ -1,7 +1,8 @@
 #!lua
 -- begin(run, log, data, due, clock, stops, waiters, server, limit …)
 --      (id, step, visit, fence, lease_ms, check_ms, frozen, provider, keyless, known, told, grace_ms,
---       interval_us, burst, concurrency, …)
+--       limited, stopped, interval_us, burst, concurrency, …)
+-- limited, stopped: as in counts.py, of a call that has to wait.
 -- stops, waiters: as in keys.py, of the provider.
 -- keyless '1': nothing but the journal keeps the call from being made twice. known, told: as in
 -- lib.lua, known '' where nothing is watched.
@@ -41,6 +42,7 @@ if waiters then
     .. ',"n":' .. int(number) .. ',"u":' .. int(visit.u) .. ',"st":1}')
   redis.call('ZADD', due, 'LT', visit.u, id)
   redis.call('ZADD', waiters, visit.u, id .. ' ' .. int(number) .. ' ' .. step)
+  counted(due, ARGV[14], 1)
   return {'stopped', now, 0, 0, visit.u}
 end
 
@@ -78,6 +80,7 @@ if ARGV[9] == '1' then
       .. ',"n":' .. int(number) .. ',"f":' .. int(visit.f) .. ',"b":' .. int(visit.b)
       .. ',"u":' .. int(visit.u) .. ',"r":' .. int(rewound) .. '}')
     redis.call('ZADD', due, 'LT', visit.u, id)
+    doubted(due, id, now)
     return {'rewound', now, 0, visit.b, visit.u, missing, known, life}
   end
   if heard > now then
@@ -93,7 +96,7 @@ end
 
 local me, lease = id .. '/' .. step .. '/' .. int(number), tonumber(ARGV[5])
 local preferred = visit.pf
-local turn, wait, placed = turn_of(visit, us, now, 9, 13, head[5], me, lease)
+local turn, wait, placed = turn_of(visit, us, now, 9, 15, head[5], me, lease)
 if not turn then
   -- Its place in the line is taken now, so that it comes back once, not again and again.
   visit.p, visit.u = 'waiting', wait
@@ -104,6 +107,7 @@ if not turn then
     .. (placed and ',"v":' .. int(visit.v) or '')
     .. (visit.pf ~= preferred and ',"pf":1' or '') .. '}')
   redis.call('ZADD', due, 'LT', visit.u, id)
+  counted(due, ARGV[13], 1)
   return {'limited', now, 0, 0, visit.u, missing, known, life}
 end
 

@@ -60,7 +60,10 @@ if late and not in_flight and not looks then return answer('late') end
 -- A dead lease is taken over in a pause all the same: what its call came to must land.
 if head[3] == '1' and not in_flight then return answer('paused') end
 
-if phase == 'calling' then visit.d = 2 end
+if phase == 'calling' then
+  visit.d = 2
+  counted(due, 'lost', 1)
+end
 local sent = visit.s or 0
 if (visit.x or 1) > 1 then visit.xc = visit.x end
 visit.p, visit.f, visit.w, visit.u = 'held', (visit.f or 0) + 1, worker, now + tonumber(ARGV[5])

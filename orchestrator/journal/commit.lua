@@ -1,7 +1,8 @@
 #!lua flags=allow-oom
 -- commit(run, log, data, due, clock, pause, effect, busy …)
 --       (id, step, visit, fence, outcome, record, outputs, pause_ms, keep_frozen, effect_ms,
---        adopted, seq, decision, due_at, standing, n_set, field, value, …, removed field, …)
+--        adopted, seq, decision, due_at, standing, attempt, attempt_ms, took_ms, doubt, parked,
+--        n_set, field, value, …, n_counted, counted, by, …, removed field, …)
 -- step '' : a decision alone. decision '' : an outcome alone.
 -- outcome, decision: events as JSON; record: the visit as JSON; outputs: sealed, '' for none.
 -- due_at '' takes the run out of the due-set; pause: limit hash of a provider to be paused.
@@ -11,6 +12,10 @@
 -- adopted '1': the effect was looked up, and is this intent's only if it is nobody else's.
 -- standing: what the decision leaves a run of a batch at: 'parked' (in doubt), 'idle' (it waits for
 -- long) or 'busy'; only what is busy takes a place in the batch's window.
+-- attempt, attempt_ms: as in counts.py, of an outcome that is a call's end, '' for another;
+-- counted: of the decision. All of them are counted with what they count, or not at all.
+-- doubt: what the decision makes of the run: 'in', 'out', or '' for what it was. parked: is counted
+-- when it was not in doubt before.
 -- fence -1: a person's word about a visit that is parked, under nobody's lease; a run that goes on
 -- by it takes a place in its batch's window again.
 -- Two parts: the outcome lands whenever the fence holds; the decision only when nothing that
@@ -48,6 +53,10 @@ if step ~= '' then
     redis.call('HSET', KEYS[6], 'until', int(math.max(last, now + tonumber(pause))))
   end
   if refused ~= '' then slow_down(KEYS[6], now) end
+  if ARGV[16] ~= '' then
+    counted(due, ARGV[16], 1)
+    counted(due, ARGV[17], ARGV[18])
+  end
   for i = 8, #KEYS do redis.call('ZREM', KEYS[i], id .. '/' .. step .. '/' .. int(number)) end
   seq = seq + 1
 end
@@ -58,9 +67,17 @@ if not current or ARGV[13] == '' then
 end
 
 redis.call('RPUSH', log, ARGV[13])
-local last = 16 + 2 * tonumber(ARGV[16])
-for i = 17, last, 2 do redis.call('HSET', run, ARGV[i], ARGV[i + 1]) end
+local last = 21 + 2 * tonumber(ARGV[21])
+for i = 22, last, 2 do redis.call('HSET', run, ARGV[i], ARGV[i + 1]) end
+local first = last + 2
+last = last + 1 + 2 * tonumber(ARGV[last + 1])
+for i = first, last, 2 do counted(due, ARGV[i], ARGV[i + 1]) end
 for i = last + 1, #ARGV do redis.call('HDEL', run, ARGV[i]) end
+if ARGV[19] == 'in' then
+  if doubted(due, id, now) and ARGV[20] ~= '' then counted(due, ARGV[20], 1) end
+elseif ARGV[19] == 'out' then
+  redis.call('ZREM', string.sub(due, 1, -4) .. 'doubt', id)
+end
 redis.call('HSET', run, 'seq', int(seq + 1))
 if head[3] then
   local batch, row = string.sub(due, 1, -4) .. 'batch:' .. head[3], string.match(id, '%d+$')

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import struct
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -122,6 +122,23 @@ def opened(seal: Seal, run: str, data: Mapping[bytes, bytes]) -> dict[str, bytes
     return {name: seal.open(value, f"{run}:{name}") for name, value in names}
 
 
+def resealed(
+    run: str, text: bytes, line: Callable[[bytes], bytes], values: Callable[[bytes, str], bytes]
+) -> bytes:
+    """The same run with what ``line`` makes of each event, and ``values`` of its sealed values.
+
+    ``values`` is told their place as well. Raises NewerRelease, SealBroken.
+    """
+    clear = _clear(text)
+    sealed = text[_HEAD + len(clear) :]
+    count, *words = _inflated(clear, text).split(b"\n")
+    lines = [line(word) for word in words[: int(count)]]
+    if lines != words[: int(count)]:
+        clear = _deflated(b"\n".join([count, *lines, *words[int(count) :]]))
+    turned = values(sealed, _place(run)) if sealed else b""
+    return text[:1] + _LENGTH.pack(len(clear)) + clear + turned
+
+
 def _clear(text: bytes) -> bytes:
     (length,) = _LENGTH.unpack(text[1:_HEAD])
     return text[_HEAD : _HEAD + length]
@@ -153,4 +170,4 @@ def _inflated(packed: bytes, text: bytes) -> bytes:
         raise SealBroken("a finished run was changed since it was put away") from None
 
 
-__all__ = ["VERSION", "Finished", "opened", "pack", "unpack", "values_of"]
+__all__ = ["VERSION", "Finished", "opened", "pack", "resealed", "unpack", "values_of"]

@@ -45,6 +45,10 @@ another node, other workers.
 | ``house``              | list   | the latest 1000 events that are no run's       | for good      |
 | ``effect:<provider>:`` | string | the intent (run/step/visit) whose effect it    | 8 days        |
 | ``<id>``               |        | is, where a search could take it for another's |               |
+| ``doubt``              | zset   | run with a step that is unknown → since when,  | while it is   |
+|                        |        | ms; it stays while that is looked up           |               |
+| ``counts``             | hash   | what was counted since the journal was begun,  | for good      |
+|                        |        | by the names of counts.py; no ids              |               |
 | ``workers``            | zset   | worker incarnation → its heartbeat's end, ms   | a day         |
 | ``server``             | hash   | ``begun``: calls without a key that were begun | for good      |
 |                        |        | so far; ``life``: the server's run id;         |               |
@@ -162,6 +166,14 @@ class Keys:
     @cached_property
     def house(self) -> str:
         return self._key("house")
+
+    @cached_property
+    def doubt(self) -> str:
+        return self._key("doubt")
+
+    @cached_property
+    def counts(self) -> str:
+        return self._key("counts")
 
     @cached_property
     def workers(self) -> str:

@@ -22,6 +22,23 @@ local function put_visit(run, step, visit)
   redis.call('HSET', run, 's:' .. step, cjson.encode(visit))
 end
 
+-- Of what is counted for good (counts.py): the field by so much more. Fields come from documents, so
+-- that there is a last one: the rest of its kind is one. `due` says where the counts are.
+local function counted(due, field, by)
+  local counts = string.sub(due, 1, -4) .. 'counts'
+  local stands = redis.call('HINCRBY', counts, field, by)
+  -- Only one that is new can be too many.
+  if stands == tonumber(by) and redis.call('HLEN', counts) > 20000 then
+    redis.call('HDEL', counts, field)
+    redis.call('HINCRBY', counts, string.match(field, '^[^|]*') .. '|other', by)
+  end
+end
+
+-- The run is in doubt (keys.py, doubt) from now on, if it is not already. Whether it was not.
+local function doubted(due, id, now)
+  return redis.call('ZADD', string.sub(due, 1, -4) .. 'doubt', 'NX', now, id) == 1
+end
+
 -- Look at the run again by `at`, or by its deadline (text, false for none) if that comes before:
 -- another branch's earlier check stays, one that is past does not.
 local function check_by(due, run, now, at, deadline)

@@ -16,6 +16,7 @@ from orchestrator.engine.events import Event
 from orchestrator.engine.state import State, Visit
 from orchestrator.expressions.nodes import Json
 from orchestrator.journal.batches import Record
+from orchestrator.journal.counts import Attempt
 
 #: After a restart of Redis nothing without a key begins for so long, and every worker is heard. ms.
 GRACE: Final = 5_000
@@ -99,6 +100,8 @@ class Begun:
     until: int = 0
     #: BEGUN: when the call is to be made, a quarter of a second after ``now`` at most. ms.
     at: int = 0
+    #: BEGUN, of a look-up: which of the visit's it is.
+    looks: int = 0
     #: Begins, at least, that this one found Redis to have lost.
     missing: int = 0
 
@@ -128,6 +131,8 @@ class Settlement:
     effect: str = ""
     #: It was looked up, so it is this intent's only if it is nobody else's.
     adopted: bool = False
+    #: Counted with the outcome, where that is the end of a call; None for another.
+    attempt: Attempt | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -15,6 +16,8 @@ from orchestrator.journal.seal import Seal
 
 #: An event's field: the reason, sealed, in base64.
 _WHY: Final = "sealed"
+#: The same as it is written. A text within the event has its quotes escaped.
+_WRITTEN: Final = re.compile(rb'(?<="sealed":")[A-Za-z0-9+/=]+(?=")')
 
 
 class Reasons:
@@ -47,3 +50,15 @@ def without(line: bytes) -> bytes:
     event = Event.decode(line)
     rest = {name: value for name, value in event.fields.items() if name not in {_WHY, "why"}}
     return line if rest == event.fields else replace(event, fields=rest).encode().encode()
+
+
+def resealed(line: bytes, turn: Callable[[bytes], bytes]) -> bytes:
+    """An event with what ``turn`` makes of its sealed reason; every other byte stays."""
+
+    def turned(found: re.Match[bytes]) -> bytes:
+        try:
+            return base64.b64encode(turn(base64.b64decode(found[0], validate=True)))
+        except binascii.Error:
+            return found[0]
+
+    return _WRITTEN.sub(turned, line, count=1)

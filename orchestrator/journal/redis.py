@@ -18,7 +18,9 @@ from orchestrator.engine.events import Event
 from orchestrator.engine.recovery import LEASE_CHECK, RESEND_AFTER
 from orchestrator.engine.state import VERSION, Result, State, Status, Visit
 from orchestrator.errors import UnknownRun
+from orchestrator.journal import counts
 from orchestrator.journal.batches import Record, row_of
+from orchestrator.journal.counts import Attempt
 from orchestrator.journal.keys import Keys
 from orchestrator.journal.port import (
     GRACE,
@@ -134,7 +136,8 @@ class RedisJournal(RedisReading):
         return self._scripts.call("accept", keys, durable=True, args=[
             new.run, new.digest, plan, new.name, new.lane, RESEND_AFTER, inputs,
             print_, key_value, self._key_life, k.run(""), new.deadline, new.within,
-            new.accounts, len(reads), *rows, len(new.starts), *new.starts,
+            new.accounts, counts.field(counts.ACCEPTED, new.name), len(reads), *rows,
+            len(new.starts), *new.starts,
         ])  # fmt: skip
 
     def plan(self, digest: str) -> bytes:
@@ -199,7 +202,7 @@ class RedisJournal(RedisReading):
         verdict, now, attempt, first, until, *told = self._scripts.call(
             "begin",
             [*self._run_keys(ref.run), *houses, *scopes],
-            [*head, *keyless, *_rates(limits)],
+            [*head, *keyless, *_held_up(provider), *_rates(limits)],
             durable=durable,
         )
         return Begun(
@@ -220,8 +223,9 @@ class RedisJournal(RedisReading):
             [state, log, k.due, k.clock, *(k.limit(x.scope) for x in limits)],
             [ref.run, ref.step, ref.visit, fence, deadline_ms, *_rates(limits)],
         )
-        at = turn[0] if turn else now
-        return Begun(verdict=Began(verdict.decode()), now=now, until=until, at=at)
+        at, looks = turn or (now, 0)
+        verdict = Began(verdict.decode())
+        return Begun(verdict=verdict, now=now, until=until, at=at, looks=looks)
 
     def commit(
         self, ref: Ref, fence: int, settlement: Settlement, decision: Decision | None
@@ -241,6 +245,7 @@ class RedisJournal(RedisReading):
             [ref.step, ref.visit, fence, settlement.event.encode(), visit.encode(), sealed],
             [pause, keep, effect_ms, int(settlement.adopted), seq],
             decision,
+            attempt=settlement.attempt,
         )
 
     def resolve(self, ref: Ref, settlement: Settlement, decision: Decision | None) -> Committed:
@@ -261,15 +266,19 @@ class RedisJournal(RedisReading):
         head: list[Any],
         rest: list[Any],
         decision: Decision | None,
+        *,
+        attempt: Attempt | None = None,
     ) -> Committed:
         k = self._keys
-        tail: list[Any] = ["", "", "", 0]
+        call = ["", "", 0] if attempt is None else [*attempt.fields(), max(0, attempt.ms)]
+        tail: list[Any] = ["", "", "", *call, "", "", 0, 0]
         if decision is not None:
             changed, removed = decision.fields()
             due = "" if decision.due is None else decision.due
-            pairs = [word for pair in changed.items() for word in pair]
-            tail = [decision.event.encode(), due, _standing(decision)]
-            tail += [len(changed), *pairs, *removed]
+            counted = counts.decided(decision)
+            tail = [decision.event.encode(), due, _standing(decision), *call]
+            tail += [counts.doubt(decision), counts.parked(decision)]
+            tail += [len(changed), *_words(changed), len(counted), *_words(counted), *removed]
         scope, effect, *freed = names
         keys = [*self._run_keys(run), k.due, k.clock, k.limit(scope), k.effect(effect)]
         keys += [k.busy(scope) for scope in freed]
@@ -348,7 +357,7 @@ class RedisJournal(RedisReading):
         with answering():
             lines: Any = self._client.lrange(self._keys.house, 0, -1)
         events = (Event.decode(line) for line in lines)
-        return [self._reasons.told(e, f"stops:{e.fields['p']}") if reasons else e for e in events]
+        return [self._reasons.told(e, _place(e)) if reasons else e for e in events]
 
     # Keeping time.
 
@@ -459,6 +468,20 @@ class RedisJournal(RedisReading):
 def _rates(limits: Sequence[Limit]) -> list[int]:
     """As the scripts want them."""
     return [n for x in limits for n in (round(1_000_000 / x.per_second), x.burst, x.concurrency)]
+
+
+def _held_up(provider: str) -> list[str]:
+    return [counts.field(kind, provider) for kind in (counts.LIMITED, counts.STOPPED)]
+
+
+def _place(event: Event) -> str:
+    """Of the reason of one of the house's own events."""
+    who = event.fields["p"] if "p" in event.fields else f"batch:{event.fields['b']}"
+    return f"stops:{who}"
+
+
+def _words(pairs: Mapping[str, Any]) -> list[Any]:
+    return [word for pair in pairs.items() for word in pair]
 
 
 def _standing(decision: Decision) -> str:

@@ -141,6 +141,12 @@ class RedisArchive:
         text = self.find(run)
         if text is None:
             return False
+        while text is not None and not self._take_out(run, text):
+            # It was sealed anew meanwhile, or somebody else has taken it out.
+            text = self.find(run)
+        return True
+
+    def _take_out(self, run: str, text: bytes) -> bool:
         k = self._keys
         plain, log = unpack(text)
         values = values_of(self._seal, run, text)
@@ -148,8 +154,7 @@ class RedisArchive:
         sealed = [w for n, v in values.items() for w in (n, self._seal.seal(v, f"{run}:{n}"))]
         keys = [*self._run_keys(run), k.done(run), k.ended, k.kept, k.standing, k.clock]
         args = [run, text, WAIT, len(plain), *fields, len(log), *log, *sealed]
-        self._scripts.call("take_out", keys, args)
-        return True
+        return bool(self._scripts.call("take_out", keys, args))
 
     # Forgetting.
 

@@ -14,6 +14,7 @@ import redis
 from orchestrator.engine.recovery import RESEND_AFTER
 from orchestrator.errors import JournalUnavailable, UploadGone
 from orchestrator.expressions.nodes import Json
+from orchestrator.journal import counts
 from orchestrator.journal.batches import (
     BLOCK,
     ERASED,
@@ -141,7 +142,8 @@ class RedisBatches:
         ]  # fmt: skip
         values: list[Any] = [
             batch.id, batch.admitted, k.run(""), RESEND_AFTER, self._key_life,
-            drop if drop >= 0 else "", len(starts), *starts,
+            drop if drop >= 0 else "", counts.field(counts.ACCEPTED, batch.name),
+            len(starts), *starts,
         ]  # fmt: skip
         for admittee in admittees:
             values += self._admittee(batch, admittee)

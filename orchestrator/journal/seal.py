@@ -52,6 +52,8 @@ class AesSeal:
     def __init__(self, keys: Sequence[bytes]) -> None:
         self._ring = {_key_id(key): AESGCM(key) for key in keys}
         self._current = _key_id(keys[0])
+        #: Of its keys, newest first, as ``key_id`` tells them.
+        self.ids: Final = tuple(id_.hex() for id_ in self._ring)
 
     def seal(self, value: bytes, place: str) -> bytes:
         nonce = os.urandom(_NONCE)
@@ -68,6 +70,11 @@ class AesSeal:
             return cipher.decrypt(nonce, sealed[1 + _ID + _NONCE :], place.encode())
         except (InvalidTag, ValueError):
             raise SealBroken(f"{place} was changed since it was sealed") from None
+
+
+def key_id(sealed: bytes) -> str:
+    """Of the key that a value was sealed with, in hex; "" for what no key has sealed."""
+    return sealed[1 : 1 + _ID].hex() if sealed[:1] == _SEALED else ""
 
 
 def keyring(text: str) -> list[bytes]:

@@ -48,6 +48,22 @@ local function marks_of(lane, batch)
   return marks[1], marks[2]
 end
 
+-- A release that knows of no set of runs in doubt leaves runs out of it, and in it.
+local function in_doubt(id, hash)
+  for i = 1, #hash, 2 do
+    if string.sub(hash[i], 1, 2) == 's:' and string.find(hash[i + 1], '"p":"unknown"', 1, true) then
+      doubted(due, id, now)
+      return
+    end
+  end
+end
+
+local doubt = string.sub(due, 1, -4) .. 'doubt'
+for _, id in ipairs(redis.call('ZRANDMEMBER', doubt, 5)) do
+  local head = redis.call('HMGET', ARGV[5] .. id, 'plan', 'end')
+  if not head[1] or head[2] then redis.call('ZREM', doubt, id) end
+end
+
 local reply = {1, now, redis.call('ZRANGEBYSCORE', workers, '(' .. int(now), '+inf')}
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', now, 'LIMIT', 0, ARGV[3])) do
   local hash = redis.call('HGETALL', ARGV[5] .. id)
@@ -59,6 +75,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', now, 'LIMIT', 0, AR
     reply[#reply + 1] = {id, '0', '0', {}}
   else
     redis.call('ZADD', due, now + tonumber(ARGV[4]), id)
+    in_doubt(id, hash)
     local claimed, fresh = marks_of(ARGV[6] .. head[1], head[3])
     reply[#reply + 1] = {id, claimed, fresh, hash}
   end

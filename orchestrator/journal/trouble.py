@@ -5,6 +5,7 @@ Nobody above sees an error of the client's: its text may quote what was sent.
 
 from __future__ import annotations
 
+import re
 import ssl
 from collections.abc import Iterator
 from typing import Final
@@ -17,7 +18,6 @@ from orchestrator.errors import JournalUnavailable
 #: By type, most exact first: the reason as logs have it, and in words.
 _KINDS: Final[tuple[tuple[type[BaseException], str, str], ...]] = (
     (redis.AuthenticationError, "not-let-in", "it refuses the user or the password"),
-    (NoPermissionError, "not-permitted", "the user may not do what durazzo needs"),
     (redis.BusyLoadingError, "loading", "it still loads its data"),
     (redis.OutOfMemoryError, "out-of-memory", "its memory is used up (maxmemory)"),
     (redis.ReadOnlyError, "read-only", "it is a replica, which refuses writes"),
@@ -35,6 +35,9 @@ _WORDS: Final = {
     "BUSY": ("busy", "a script of somebody's keeps it busy"),
     "UNBLOCKED": ("read-only", "it became a replica, which refuses writes"),
 }
+#: How Valkey and Redis begin where a script lacks a right: for the client any error of a script.
+_IN_SCRIPT: Final = ("ACL failure in script", "The user executing the script can't")
+_COMMAND: Final = re.compile(r"run the '([a-z|_-]{1,40})' command")
 _DEPTH: Final = 5
 _REFUSED: Final = ("refused", "it refuses a command")
 _BROKEN: Final = ("broken-off", "the connection breaks")
@@ -70,15 +73,25 @@ def unavailable(error: BaseException) -> JournalUnavailable:
 def _reason(error: BaseException) -> tuple[str, str]:
     chain = list(_chain(error))
     for found in chain:
+        # A pipeline puts its own words, and the command, in front.
+        answer = str(found).rpartition("caused error: ")[2]
+        if isinstance(found, NoPermissionError) or answer.startswith(_IN_SCRIPT):
+            return "not-permitted", f"the user may not {_right(answer)}"
         for kind, reason, words in _KINDS:
             if isinstance(found, kind):
                 return reason, words
         if isinstance(found, redis.ResponseError):
-            # A pipeline puts its own words, and the command, in front.
-            answer = str(found).rpartition("caused error: ")[2]
             return _WORDS.get(answer.partition(" ")[0], _REFUSED)
     broken = any(isinstance(found, redis.ConnectionError) for found in chain)
     return _BROKEN if broken else _REFUSED
+
+
+def _right(answer: str) -> str:
+    """What the user's rules lack: the name of a command, and never that of a key."""
+    if found := _COMMAND.search(answer):
+        return f"run {found[1].upper()}, which durazzo needs"
+    kind = next((kind for kind in ("key", "channel") if kind in answer), "")
+    return f"use a {kind} that durazzo needs" if kind else "do what durazzo needs"
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -46,7 +46,8 @@ def submit(
     caller's own, e.g. "global", under which workflows and batches share their keys. It holds
     for DURAZZO_KEY_LIFE after its last use, whatever became of the run.
 
-    ``lane``: the queue that the run stands in; without it that of its workflow, by DURAZZO_LANES.
+    ``lane``: the queue that the run stands in, named by letters, digits, dots, dashes and
+    underscores; without it that of its workflow, by DURAZZO_LANES.
 
     ``deadline``: a span from the acceptance, or a time that knows its zone; the document's own
     counts if it is earlier. From then on nothing is begun: what is under way lands, what is in

@@ -372,7 +372,7 @@ def test_after_its_time_nothing_is_left_but_its_run_key(house: House) -> None:
     assert house.journal.recent(10) == []
     left = {key.decode() for key in house.world.client.scan_iter()}
     parts = {key.partition(":")[2].partition(":")[0] for key in left}
-    assert parts <= {"plan", "key", "pepper", "clock", "workers", "lane", "server"}, parts
+    assert parts <= {"plan", "key", "pepper", "clock", "workers", "lane", "server", "counts"}, parts
     with pytest.raises(RunRemoved):
         _submit(house)
 

@@ -53,6 +53,7 @@ from orchestrator.wiring import load_profiles
 from tests.fakes.actors import HEARD, Actor, Fate, Silence, current, pause
 from tests.fakes.batching import no_batches
 from tests.fakes.clock import ManualClock, SeededEntropy
+from tests.fakes.counted import check_counts, check_doubt
 from tests.fakes.journal import check_fold
 from tests.fakes.plans import new_run
 from tests.fakes.provider import Effect, Provider, Sent, Weather
@@ -589,6 +590,11 @@ class World:
             self._check_run(run, self.state(run))
             self._check_halts(run)
             self._check_late(run)
+        self._check_counts()
+
+    def _check_counts(self) -> None:
+        check_counts(self.client, [self.raw.history(run) for run in self.raw.recent(1_000)])
+        check_doubt(self.client, [(run, self.state(run)) for run in self.runs])
 
     def _check_fold(self, run: str) -> None:
         check_fold(self.raw, run)
