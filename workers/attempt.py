@@ -220,6 +220,7 @@ class Attempt:
                 pass
         self._reached(Checkpoint.BEGUN, held.ref)
         held = held.begun(begun, at)
+        structlog.contextvars.bind_contextvars(attempt=begun.attempt)
         self._provider.await_turn(begun)
         if not self._alive() or held.now >= begun.until or held.begins_nothing:
             # Stopped since the last heartbeat: the lease may be another's by now, or the run's

@@ -82,11 +82,18 @@ class Credentials:
     def _find(self, name: str) -> str:
         if value := self._environ.get(name):
             return value.strip("\r\n")
+        file = self.file_of(name)
+        return "" if file is None else _content(name, file)
+
+    def file_of(self, name: str) -> Path | None:
+        """What it would be read from; None: from the environment, or from nowhere."""
+        if self._environ.get(name):
+            return None
         if path := self._environ.get(f"{name}_FILE"):
-            return _content(name, Path(path))
+            return Path(path)
         if self._directory is not None and (self._directory / name).is_file():
-            return _content(name, self._directory / name)
-        return ""
+            return self._directory / name
+        return None
 
     def _filled(self, name: str, parts: HeaderParts) -> str:
         pieces = (self.resolve(part.name) if isinstance(part, Secret) else part for part in parts)

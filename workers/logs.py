@@ -11,9 +11,14 @@ import logging
 import os
 import re
 import sys
+import threading
+import traceback
 import warnings
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
 from typing import Any, Final, TextIO
 
 import click
@@ -21,6 +26,7 @@ import structlog
 from celery.exceptions import SecurityWarning
 from structlog.typing import Processor
 
+from orchestrator.journal.batches import batch_of
 from orchestrator.settings import Settings
 from workers.redaction import Redaction
 
@@ -41,7 +47,7 @@ _PLAIN: Final = re.compile(r"[^\s\"'=\\]+")
 _USERINFO: Final = re.compile(r"(?<=://)[^\s/]*@")
 #: Of libraries: lines for each task, connection or call that say less than durazzo's events do.
 _TAMED: Final = (
-    "celery.app.trace", "celery.worker.strategy", "httpcore", "httpx", "kombu",
+    "asyncio", "celery.app.trace", "celery.worker.strategy", "httpcore", "httpx", "kombu", "redis",
 )  # fmt: skip
 
 _Event = MutableMapping[str, Any]
@@ -92,6 +98,7 @@ def configure_worker(level: int | str | None, form: Form = JSON) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[
+                structlog.contextvars.merge_contextvars,
                 structlog.stdlib.add_log_level,
                 structlog.stdlib.add_logger_name,
                 structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
@@ -109,12 +116,21 @@ def configure_worker(level: int | str | None, form: Form = JSON) -> None:
     root.handlers = [handler]
     root.setLevel(number)
     logging.captureWarnings(capture=True)
+    sys.excepthook = _uncaught
+    threading.excepthook = _uncaught_of_thread
+    sys.unraisablehook = _unraisable
+
+
+def configure_process(level: int | str | None, settings: Settings, stream: TextIO) -> None:
+    """As ``configure_worker`` in the form asked for, with Redis' password and the keys masked."""
+    for secret in (settings.redis_password, *settings.keys.split(",")):
+        redaction.learn(secret.strip())
+    configure_worker(level, form_for(settings, stream))
 
 
 def configure_from(level: int | str | None, settings: Settings, stream: TextIO) -> None:
-    """A worker's: as ``configure_worker`` in the form asked for, with Redis' password masked."""
-    redaction.learn(settings.redis_password)
-    configure_worker(level, form_for(settings, stream))
+    """A worker's: as ``configure_process``, and it says that it is root."""
+    configure_process(level, settings, stream)
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         log.warning("worker.is-root", todo="start it as a user of its own, who may do nothing else")
 
@@ -130,7 +146,47 @@ def hush(instance: Any = None, **_: object) -> None:
 
 def _last(form: Form) -> list[Processor]:
     renderer = Console(colour=form.colour) if form.console else structlog.processors.JSONRenderer()
-    return [_from_here, redaction, renderer]
+    return [_from_here, _raised, redaction, renderer]
+
+
+@contextmanager
+def about(run: str, **ids: object) -> Iterator[None]:
+    """What is logged meanwhile in this thread, by libraries as well, is about this run.
+
+    ``ids``: step and visit; of a batch's run its batch is told as well. What is bound in it, an
+    attempt's number, goes with it.
+    """
+    batch = batch_of(run)
+    bound = {"run": run, **ids, **({"batch": batch} if batch else {})}
+    before = structlog.contextvars.get_contextvars()
+    structlog.contextvars.bind_contextvars(**bound)
+    try:
+        yield
+    finally:
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(**before)
+
+
+def _uncaught(
+    kind: type[BaseException], _error: BaseException | None, trace: TracebackType | None
+) -> None:
+    """Instead of a traceback with its message, which could hold anything: type and place."""
+    log.error("python.uncaught", error=kind.__name__, where=place(trace))
+
+
+def _uncaught_of_thread(args: threading.ExceptHookArgs) -> None:
+    if args.exc_type is not SystemExit:
+        _uncaught(args.exc_type, args.exc_value, args.exc_traceback)
+
+
+def _unraisable(args: sys.UnraisableHookArgs) -> None:
+    _uncaught(args.exc_type, args.exc_value, args.exc_traceback)
+
+
+def place(trace: TracebackType | None) -> str:
+    """Where it was raised: what a bug report needs, and no data."""
+    frames = traceback.extract_tb(trace)
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "?"
 
 
 def _from_here(_logger: object, _method: str, event: _Event) -> _Event:
@@ -140,12 +196,28 @@ def _from_here(_logger: object, _method: str, event: _Event) -> _Event:
 
 
 def _foreign(_logger: object, _method: str, event: _Event) -> _Event:
-    """A line of a library's: no URL's credentials, and of an exception no more than its type."""
+    """A line of a library's: no URL's credentials."""
     event["event"] = _USERINFO.sub("", str(event["event"]))
+    return event
+
+
+def _raised(_logger: object, _method: str, event: _Event) -> _Event:
+    """Of an exception there is no more than its type: its message, and the frames of a traceback,
+    could hold anything.
+    """
     event.pop("stack_info", None)
     raised = event.pop("exc_info", None)
-    if isinstance(raised, tuple) and raised[0] is not None:
-        event["error"] = raised[0].__name__
+    if raised is True:
+        raised = sys.exception()
+    elif isinstance(raised, tuple):
+        raised = raised[1] if raised[1] is not None else raised[0]
+    match raised:
+        case BaseException():
+            event.setdefault("error", type(raised).__name__)
+        case type():
+            event.setdefault("error", raised.__name__)
+        case _:
+            pass
     return event
 
 

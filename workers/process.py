@@ -13,6 +13,8 @@ import structlog
 
 from orchestrator.errors import DurazzoError
 from orchestrator.journal.port import Journal, Ref
+from orchestrator.policy.call_hosts import CallHosts
+from orchestrator.settings import Settings
 from orchestrator.wiring import Wiring
 from workers.attempt import Attempt
 from workers.credentials import Credentials
@@ -21,6 +23,7 @@ from workers.http import Caller
 from workers.logs import redaction
 from workers.outage import Outage
 from workers.pulse import Pulse
+from workers.signs import Signs
 from workers.tidying import Tidying
 from workers.timekeeper import Timekeeper
 from workers.told import Said, Told
@@ -55,11 +58,13 @@ class Process:
 
 
 def build(
-    wiring: Wiring, reached: Callable[[Checkpoint, Ref], None] = lambda _point, _ref: None
+    wiring: Wiring,
+    reached: Callable[[Checkpoint, Ref], None] = lambda _point, _ref: None,
+    signs: Signs | None = None,
 ) -> Process:
     worker = incarnation(wiring)
-    pulse = make_pulse(wiring, worker)
-    caller = Caller()
+    pulse = make_pulse(wiring, worker, signs)
+    caller = Caller(hosts=_hosts(wiring.settings))
     attempt = Attempt(
         worker=worker,
         journal=wiring.core.journal,
@@ -79,7 +84,7 @@ def build(
     )
 
 
-def make_pulse(wiring: Wiring, worker: str) -> Pulse:
+def make_pulse(wiring: Wiring, worker: str, signs: Signs | None = None) -> Pulse:
     timekeeper = make_timekeeper(wiring, worker)
     return Pulse(
         worker=worker,
@@ -88,6 +93,7 @@ def make_pulse(wiring: Wiring, worker: str) -> Pulse:
         ttl_ms=wiring.settings.heartbeat_ms,
         tick=timekeeper.tick,
         every=lambda: timekeeper.every,
+        signs=signs,
     )
 
 
@@ -103,19 +109,23 @@ def make_timekeeper(wiring: Wiring, me: str) -> Timekeeper:
     )
 
 
-def keep_time(wiring: Wiring, stop: threading.Event) -> None:
+def keep_time(wiring: Wiring, stop: threading.Event, signs: Signs | None = None) -> None:
     """Keep time without a pulse until ``stop``: no heartbeat, so it counts as no worker."""
+    signs = signs or Signs()
     me = incarnation(wiring)
     timekeeper = make_timekeeper(wiring, me)
     outage = Outage("timekeeper", wiring.core.clock)
     while not stop.wait(outage.pause or timekeeper.every):
+        signs.pulse_goes_on()
         try:
             while timekeeper.tick() and not stop.is_set():
-                pass
+                signs.pulse_goes_on()
             outage.is_over()
+            signs.redis(answers=True)
         except DurazzoError as error:
             # Redis comes back, or another leads meanwhile.
             outage.goes_on(error)
+            signs.redis(answers=False)
     resign(wiring.core.journal, me)
 
 
@@ -128,6 +138,11 @@ def resign(journal: Journal, me: str) -> None:
 def incarnation(wiring: Wiring) -> str:
     """A name that no process before or after this one has."""
     return f"{socket.gethostname()}-{os.getpid()}-{wiring.core.entropy.token(4).hex()}"
+
+
+def _hosts(settings: Settings) -> CallHosts:
+    # Whoever submits to the embedded server is who runs its worker.
+    return CallHosts.of(settings.call_hosts, settings.servers, trusts_via=settings.embedded)
 
 
 def _credentials(wiring: Wiring) -> Credentials:

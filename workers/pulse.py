@@ -16,6 +16,7 @@ from orchestrator.errors import DurazzoError
 from orchestrator.journal.port import GRACE, Journal
 from workers import rewound
 from workers.outage import Outage
+from workers.signs import Signs
 from workers.timekeeper import TICK_EVERY
 
 log = structlog.get_logger()
@@ -31,14 +32,16 @@ class Pulse:
         ttl_ms: int,
         tick: Callable[[], bool],
         every: Callable[[], float] = lambda: TICK_EVERY,
+        signs: Signs | None = None,
     ) -> None:
-        """``every``: seconds from one tick to the next."""
+        """``every``: seconds from one tick to the next. ``signs``: where it shows itself."""
         self._worker = worker
         self._journal = journal
         self._clock = clock
         self._ttl = ttl_ms
         self._tick = tick
         self._every = every
+        self._signs = signs or Signs()
         self._beat_at = clock.monotonic_ms() - ttl_ms
         # What this worker remembers is heard in time when Redis is back, whatever it lost.
         self._beat_every = min(ttl_ms // 3, GRACE // 2)
@@ -52,6 +55,7 @@ class Pulse:
 
         Without Redis it goes on all the same: nobody else might keep time when Redis is back.
         """
+        self._signs.has_pulse(self.alive)
         self._guarded(self._beat)
         self._thread.start()
 
@@ -85,6 +89,7 @@ class Pulse:
         self._keep_time()
 
     def _beat(self) -> None:
+        self._signs.pulse_goes_on()
         at = self._clock.monotonic_ms()
         missing = self._journal.heartbeat(self._worker, ttl_ms=self._ttl)
         # From before the round trip: on this side the lease ends no later than in Redis.
@@ -96,10 +101,13 @@ class Pulse:
             self._beat()
 
     def _guarded(self, work: Callable[[], object]) -> None:
+        self._signs.pulse_goes_on()
         try:
             work()
             self._outage.is_over()
+            self._signs.redis(answers=True)
         except DurazzoError as error:
             self._outage.goes_on(error)
+            self._signs.redis(answers=False)
         except Exception as error:  # noqa: BLE001  a thread that dies here loses every lease
             log.error("pulse.broken", worker=self._worker, error=type(error).__name__)

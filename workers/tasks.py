@@ -5,9 +5,7 @@ An unregistered name is discarded by Celery without a callback, so none may ever
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, Final, Never
 
 import structlog
@@ -19,6 +17,7 @@ from orchestrator.clock import SystemClock
 from orchestrator.errors import JournalUnavailable, NewerRelease
 from orchestrator.journal.port import Claimed, Ref
 from workers.chain import Chain
+from workers.logs import about, place
 from workers.process import Process
 from workers.told import Said, Told
 
@@ -86,6 +85,11 @@ def _ref(*args: object, fresh: bool) -> Ref | None:
 
 def _edge(ref: Ref, work: Callable[[], Told]) -> Told:
     """What escapes a task reaches Flower: no exception of ours or a library's may carry data."""
+    with about(ref.run, step=ref.step, visit=ref.visit):
+        return _guarded(ref, work)
+
+
+def _guarded(ref: Ref, work: Callable[[], Told]) -> Told:
     try:
         return _left(ref, work())
     except NewerRelease as error:
@@ -98,11 +102,11 @@ def _edge(ref: Ref, work: Callable[[], Told]) -> Told:
         return Told(Said.WAIT, error.code)
     except Exception as error:  # noqa: BLE001  the task's edge
         # Its message could hold an input; its type and place are what a bug report needs.
-        place = _place(error)
+        where = place(error.__traceback__)
         log.error(
-            "step.crashed", run=ref.run, step=ref.step, error=type(error).__name__, where=place
+            "step.crashed", run=ref.run, step=ref.step, error=type(error).__name__, where=where
         )
-        crashed = StepCrashed(f"{type(error).__name__} at {place}")
+        crashed = StepCrashed(f"{type(error).__name__} at {where}")
     raise crashed
 
 
@@ -110,11 +114,6 @@ def _left(ref: Ref, told: Told) -> Told:
     if told.code == Claimed.NEWER:
         log.warning("run.left", run=ref.run, step=ref.step, code=NewerRelease.code)
     return told
-
-
-def _place(error: Exception) -> str:
-    frames = traceback.extract_tb(error.__traceback__)
-    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "?"
 
 
 def _carried(chain: Sequence[Any] | None) -> frozenset[tuple[str, int]]:

@@ -19,6 +19,7 @@ from orchestrator.engine.recovery import Lane, abandoned, next_check, patience
 from orchestrator.engine.state import Phase, State
 from orchestrator.errors import JournalUnavailable, NewerRelease
 from orchestrator.journal.port import Due, Journal, Ref, Tick
+from workers.logs import about
 
 log = structlog.get_logger()
 
@@ -107,7 +108,8 @@ class Timekeeper:
         work = _Round(tick=tick, queues=self._queues)
         for due in tick.due:
             try:
-                self._look(due, work)
+                with about(due.run):
+                    self._look(due, work)
             except JournalUnavailable:
                 raise
             except NewerRelease as error:

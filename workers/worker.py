@@ -18,9 +18,11 @@ from orchestrator.settings import Settings, from_environ
 from orchestrator.wiring import wire
 from workers import logs, tasks
 from workers.drain import Drain, attach, spare_child
+from workers.health import Role, folder
 from workers.held import Checkpoint
 from workers.process import Process, build
 from workers.readiness import look_at_redis, say
+from workers.signs import Signs, show
 from workers.writable import patient
 
 
@@ -36,6 +38,7 @@ class Processes:
         self._current: Process | None = None
         self._judgements: list[Judgement] = []
         self._journal: Journal | None = None
+        self._signs = Signs()
         signals.celeryd_init.connect(logs.hush, weak=False)
         signals.worker_init.connect(self._check, weak=False)
         signals.setup_logging.connect(self._log, weak=False)
@@ -64,9 +67,17 @@ class Processes:
         except RedisUnfit as error:
             sys.stderr.write(f"error: {error.code}: {error.message}\n")
             raise SystemExit(error.exit_code) from None
+        self._signs = self._signs_as(Role.WORKER)
+
+    def signs(self) -> Signs:
+        return self._signs
+
+    def _signs_as(self, role: Role) -> Signs:
+        return Signs(role, folder(self._settings.environ))
 
     def require_writable(self) -> None:
         """In the process that takes messages. Raises JournalUnavailable."""
+        self._signs.consumer_goes_on(consuming=False)
         if self._journal is None:
             self._journal = wire(self._settings, self._app).core.journal
         self._journal.require_writable()
@@ -79,13 +90,17 @@ class Processes:
         # Without children, this process executes the tasks.
         if not isinstance(sender.pool, Prefork):
             self._start()
+        self._signs.works()
 
     def _start_child(self, **_: object) -> None:
         spare_child()
+        self._signs = self._signs_as(Role.CHILD)
+        self._signs.begin()
         self._start()
+        self._signs.works()
 
     def _start(self) -> None:
-        process = build(wire(self._settings, self._app), self._reached)
+        process = build(wire(self._settings, self._app), self._reached, self._signs)
         process.pulse.start()
         self._current = process
 
@@ -95,9 +110,11 @@ class Processes:
             self._current.retire()
 
     def _stop(self, **_: object) -> None:
+        self._signs.drains()
         if self._current is not None:
             self._current.stop()
             self._current = None
+        self._signs.end()
 
 
 def create(
@@ -113,6 +130,7 @@ def create(
     app = make_app(settings)
     processes = Processes(settings, app, reached)
     tasks.register(app, processes.current)
+    show(app, processes.signs)
     attach(app, Drain(retire=processes.retire, leave=leave))
     app.conf.worker_consumer = patient(processes.require_writable, SystemClock())
     return app

@@ -23,6 +23,16 @@ def patient(require_writable: Callable[[], None], clock: Clock) -> type[Consumer
     """
 
     class Patient(Consumer):  # type: ignore[misc]
+        class Blueprint(Consumer.Blueprint):  # type: ignore[misc]
+            def info(self, parent: Any) -> Any:
+                """What is told to whoever asks for statistics, in a message that Redis keeps:
+                without where Redis is, for the URL of a Unix socket holds its password.
+                """
+                told = super().info(parent)
+                broker = told.get("broker")
+                name = broker.get("transport", "") if isinstance(broker, dict) else ""
+                return {**told, "broker": {"transport": name}}
+
         def connect(self) -> Any:
             # Before: Celery's own connecting writes, and what refuses that is tried again at once.
             _wait(require_writable, clock)

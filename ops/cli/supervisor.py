@@ -27,6 +27,7 @@ import structlog
 
 from orchestrator.errors import DurazzoError, NoWorker
 from orchestrator.journal.port import Journal
+from workers.signs import Signs
 
 log = structlog.get_logger()
 
@@ -35,6 +36,8 @@ LIMIT: Final = 5
 #: Who lived for so long did not die of its start. s.
 _SETTLED: Final = 60.0
 _LONGEST_PAUSE: Final = 30.0
+#: It shows in any case that it goes on. s.
+_ROUND: Final = 5.0
 #: Between two looks for the first worker's heartbeat. s.
 _LOOK: Final = 0.1
 _HANDED_ON: Final = {
@@ -73,12 +76,14 @@ class Supervisor:
         arrived: Callable[[], bool],
         first_pause: float = 1.0,
         last: float = 20.0,
+        signs: Signs | None = None,
     ) -> None:
         """``command`` starts one worker that takes a leash. ``arrived``: whether one works by now.
 
         ``first_pause``: before a dead worker's place is taken, twice as long each time. s.
         ``last``: what a worker may take beyond its grace before it is killed, more than it takes
         to hand over (``workers/drain.py``) on a busy machine. s.
+        ``signs``: where it shows itself and its workers.
         """
         self._command = list(command)
         self._places = [Place() for _ in range(number)]
@@ -86,6 +91,8 @@ class Supervisor:
         self._arrived = arrived
         self._first_pause = first_pause
         self._last = last
+        self._signs = signs or Signs()
+        self._signs.looks_after(self._pids, self._vacant)
         #: One has worked: what the others may die of is not the settings.
         self._up = False
         #: What was asked for first: 0, nothing yet.
@@ -102,9 +109,20 @@ class Supervisor:
         """
         with self._hearing():
             self._places[0].due = time.monotonic()
+            self._signs.begin()
             while (code := self._look()) is None:
+                self._signs.pulse_goes_on()
                 self._listen()
+        self._signs.end()
         return code
+
+    def _pids(self) -> list[int]:
+        processes = [place.process for place in self._places]
+        return [process.pid for process in processes if process is not None]
+
+    def _vacant(self) -> int:
+        """Not those of workers that somebody told to end."""
+        return sum(x.process is None and x.due is not None for x in self._places)
 
     def _listen(self) -> None:
         with suppress(Empty):
@@ -157,6 +175,7 @@ class Supervisor:
         now = time.monotonic()
         if not self._up and self._places[0].process and self._arrived():
             self._up = True
+            self._signs.works()
             for place in self._places[1:]:
                 place.due = now
         for place in self._places:
@@ -176,6 +195,7 @@ class Supervisor:
         """As a worker takes it: a second kind adds nothing, the same once more is impatient."""
         if self._asked and number not in {self._asked, signal.SIGQUIT}:
             return
+        self._signs.drains()
         kind = signal.SIGQUIT if self._asked else _HANDED_ON[signal.Signals(number)]
         self._asked = self._asked or number
         patience = 0.0 if kind == signal.SIGQUIT else self._grace
@@ -194,13 +214,14 @@ class Supervisor:
                 log.warning("worker.killed", pid=place.process.pid)
                 place.process.kill()
 
-    def _pause(self) -> float | None:
-        """Until there is something to do, if nobody is heard before. None: nothing is planned."""
-        times = [place.due for place in self._places if place.due is not None]
+    def _pause(self) -> float:
+        """Until there is something to do, if nobody is heard before; it shows that it goes on."""
+        times = [time.monotonic() + _ROUND]
+        times += [place.due for place in self._places if place.due is not None]
         times += [self._kill_at] if self._kill_at is not None else []
         if not self._up and not self._asked and self._places[0].process:
             times.append(time.monotonic() + _LOOK)
-        return max(0.0, min(times) - time.monotonic()) if times else None
+        return max(0.0, min(times) - time.monotonic())
 
     @contextmanager
     def _hearing(self) -> Iterator[None]:

@@ -24,8 +24,10 @@ from orchestrator.canvas.app import GRACE
 from orchestrator.settings import DEFAULT_LANE, from_environ
 from orchestrator.wiring import wire
 from workers import logs
+from workers.health import Role, folder
 from workers.process import keep_time
 from workers.readiness import require_redis, say
+from workers.signs import Signs
 from workers.worker import create
 
 _LEVELS = click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"], case_sensitive=False)
@@ -109,9 +111,13 @@ def worker(
         if leashed:
             threading.Thread(target=_leash, name="leash", daemon=True).start()
         if processes > 1:
-            logs.configure(_level(loglevel), logs.form_for(at, sys.stderr))
+            logs.configure_process(_level(loglevel), at, sys.stderr)
             words = _words(lanes, pool=pool, slots=slots, grace=grace, loglevel=loglevel)
-            return Supervisor(words, processes, grace=grace, arrived=arrival(journal)).run()
+            signs = Signs(Role.SUPERVISOR, folder(at.environ))
+            supervisor = Supervisor(
+                words, processes, grace=grace, arrived=arrival(journal), signs=signs
+            )
+            return supervisor.run()
         app = create(at, leave=server.close)
         app.conf.worker_soft_shutdown_timeout = grace
         app.worker_main([
@@ -130,10 +136,11 @@ def timekeeper(loglevel: str) -> None:
     What has become due, and what nobody drives, is sent again. Every worker does that beside
     its work, one of all at a time; this is for who wants it apart. It counts as no worker.
     """
-    logs.configure(_level(loglevel), logs.form_for(from_environ(), sys.stderr))
-    stop = threading.Event()
+    logs.configure_process(_level(loglevel), from_environ(), sys.stderr)
+    stop, signs = threading.Event(), Signs(Role.TIMEKEEPER, folder(os.environ))
 
     def end(_number: int, _frame: FrameType | None) -> None:
+        signs.drains()
         stop.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -142,7 +149,10 @@ def timekeeper(loglevel: str) -> None:
         wiring.core.journal.now()
         say(require_redis(wiring.settings))
         terminal.say("keeping time")
-        keep_time(wiring, stop)
+        signs.begin()
+        signs.works()
+        keep_time(wiring, stop, signs)
+        signs.end()
 
 
 def _words(lanes: Sequence[str], *, pool: str, slots: int, grace: int, loglevel: str) -> list[str]:

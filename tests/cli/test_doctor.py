@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
+import subprocess
+import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
 
-from ops.cli.doctor import hosts, journal
+from ops.cli.doctor import deployment, hosts, journal, secrets
 from ops.cli.doctor.server import room
 from ops.cli.main import invoke
 from ops.cli.reach import Place, refusal, refusals
-from ops.lab import free_port, valkey, wait_for
+from ops.lab import CHECKOUT, base_environ, free_port, valkey, wait_for
 from orchestrator.canvas.messages import TaskId
 from orchestrator.formats.load import specs_folder
 from orchestrator.journal.keys import Keys
@@ -567,3 +573,144 @@ def test_a_proxy_that_calls_do_not_go_through_is_said() -> None:
     settings = Settings(environ={"HTTPS_PROXY": "http://proxy:3128"})
     (found,) = hosts.look(plans.plan(step), settings, here=True)
     assert found.hint == "calls go straight there, through no proxy: let them out"
+
+
+def test_a_misspelt_setting_is_said_with_the_one_that_was_meant(
+    doctor: Doctor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DURAZZO_RETENTIN", "4711")
+    monkeypatch.setenv("DURAZZO_ZZZ", "4711")
+    told = doctor()
+    assert told.code == 0
+    assert told["This machine/DURAZZO_RETENTIN"] == (
+        "warning",
+        "no setting of durazzo's: it changes nothing; did you mean DURAZZO_RETENTION?",
+    )
+    assert "take it out" in told["This machine/DURAZZO_ZZZ"][1]
+
+
+@pytest.fixture
+def shared() -> Iterator[Path]:
+    """A folder that everybody may look into; pytest's own are its user's."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+@pytest.mark.parametrize(
+    ("modes", "state"),
+    [
+        ((0o604, 0o755), "warning"),
+        ((0o640, 0o755), "ok"),
+        ((0o400, 0o755), "ok"),
+        ((0o604, 0o700), "ok"),
+    ],
+)
+def test_a_secrets_file_that_everybody_may_read_is_said(
+    doctor: Doctor,
+    monkeypatch: pytest.MonkeyPatch,
+    shared: Path,
+    modes: tuple[int, int],
+    state: str,
+) -> None:
+    mode, of_the_folder = modes
+    monkeypatch.setattr(secrets, "_CONTAINED", ())
+    folder = shared / "secrets"
+    folder.mkdir()
+    (folder / "STRIPE_SECRET_KEY").write_text("sk_test_4711")
+    (folder / "STRIPE_SECRET_KEY").chmod(mode)
+    named = shared / "token"
+    named.write_text("4711")
+    named.chmod(mode)
+    shared.chmod(of_the_folder)
+    monkeypatch.setenv("DURAZZO_SECRETS_DIR", str(folder))
+    monkeypatch.setenv("TWILIO_AUTH_TOKEN_FILE", str(named))
+    told = doctor()
+    for name in ("STRIPE_SECRET_KEY", "TWILIO_AUTH_TOKEN"):
+        found, message = told[f"Credentials/{name}"]
+        assert found == state
+        assert ("chmod o= " in message) is (state == "warning")
+
+
+@server
+@pytest.mark.usefixtures("named")
+def test_a_timekeeper_is_named_and_missed_where_there_is_something_to_keep_time_for(
+    doctor: Doctor, named: Any
+) -> None:
+    assert "Workers/timekeeper" not in doctor(), "nothing has begun"
+    _accept()
+    state, message = doctor()["Workers/timekeeper"]
+    assert (state, "ask again in 5 s" in message) == ("warning", True)
+    wire(from_environ()).core.journal.tick("my-host-1-00", lease_ms=60_000, limit=0)
+    assert doctor()["Workers/timekeeper"] == ("ok", "one on my-host keeps time; ")
+    named.set(Keys().leader, "99 my-host-1-00")
+    state, message = doctor()["Workers/timekeeper"]
+    assert (state, "newer release" in message) == ("warning", True)
+
+
+@server
+def test_runs_in_doubt_are_counted_with_what_to_do(doctor: Doctor, named: Any) -> None:
+    assert "Runs/unknown" not in doctor()
+    now = int(named.time()[0]) * 1000
+    named.zadd(Keys().doubt, {"run-1": now - 7_200_000, "run-2": now})
+    state, message = doctor()["Runs/unknown"]
+    assert state == "warning"
+    assert message.startswith("2 runs with a step that nobody knows the end of, the oldest for 2 h")
+    assert "durazzo runs --unknown" in message
+
+
+def test_workers_of_another_release_are_said_and_those_of_this_one_are_not() -> None:
+    here = version("durazzo")
+    same = deployment.Said(release=here, lanes=frozenset({"default"}))
+    old = deployment.Said(release="0.0.9", lanes=frozenset({"dunning"}))
+    assert list(deployment.releases([same, same])) == []
+    (found,) = deployment.releases([same, old, old])
+    assert found.message == f"here it is {here}, and workers run 0.0.9"
+    assert found.hint.startswith("finish the deploy")
+
+
+def test_a_lane_of_unfinished_runs_that_no_worker_takes_is_said() -> None:
+    said = [deployment.Said(release="1", lanes=frozenset({"default"}))]
+    (found,) = deployment.idle_lanes(said, {"default", "dunning", "busy"}, {"busy"})
+    assert (found.name, found.hint) == ("lane dunning", "durazzo worker --lane dunning")
+    assert list(deployment.idle_lanes([], {"dunning"}, {})) == [], "nobody has said anything"
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("pool", ["threads", "prefork"])
+def test_a_worker_says_its_release_and_its_lanes(
+    named: Any, pool: str, tmp_path: Path, doctor: Doctor
+) -> None:
+    environ = {
+        **base_environ(),
+        **{name: os.environ[name] for name in ("DURAZZO_REDIS_URL", "DURAZZO_KEYS")},
+        "PYTHONPATH": str(CHECKOUT),
+    }
+    words = ["--pool", pool, "--concurrency", "2", "--lane", "default", "--lane", "odd"]
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ops.cli.main", "worker", *words],
+            env=environ, stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
+    _accept(send=False, lane="idle")
+    wiring = wire(from_environ())
+    try:
+        wait_for(lambda: " ready." in (tmp_path / "log").read_text(), "it", seconds=60)
+        its = deployment.Said(release=version("durazzo"), lanes=frozenset({"default", "odd"}))
+        wait_for(lambda: deployment.ask(wiring, 2) == [its], "its word", seconds=60)
+        told = doctor()
+        assert told["Workers/timekeeper"][0] == "ok"
+        assert told["Workers/lanes"] == ("ok", "they take default, odd; ")
+        assert told["Workers/lane idle"][0] == "warning"
+        assert "Workers/release" not in told
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        wiring.app.close()
+
+
+@pytest.mark.parametrize(
+    "answer", [{}, {"lanes": 1}, {"lanes": [1, None]}, {"release": ["x"], "lanes": None}]
+)
+def test_what_another_kind_of_worker_answers_is_no_lane(answer: dict[str, Any]) -> None:
+    assert deployment._said(answer).lanes == frozenset()

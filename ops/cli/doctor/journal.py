@@ -7,16 +7,18 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
+from ops.cli.doctor import deployment
 from ops.cli.doctor.finding import Finding, State, counted, refused
 from ops.cli.doctor.server import GROUP as REDIS
 from ops.cli.telling import utc
 from orchestrator.engine.state import REDIS_REWOUND
 from orchestrator.errors import DurazzoError, SealBroken, SettingsRefused
-from orchestrator.journal.seal import keyring
+from orchestrator.journal.rotation import pepper_id
+from orchestrator.journal.seal import AesSeal, keyring
 from orchestrator.journal.trouble import answering
 from orchestrator.service import stops, unfinished
-from orchestrator.settings import DEFAULT_LANE, Settings
-from orchestrator.wiring import Wiring, make_seal, wire
+from orchestrator.settings import DEFAULT_LANE, Settings, secret_of
+from orchestrator.wiring import Wiring, connect, make_seal, wire
 
 SEALING: Final = "Sealing"
 WORKERS: Final = "Workers"
@@ -26,8 +28,6 @@ _SLOW_MS: Final = 100
 _SKEW_MS: Final = 2_000
 #: For so long a loss of writes has consequences, see journal/begin.lua. ms.
 _RECENT_MS: Final = 7 * 24 * 3_600_000
-#: How long workers have to say which lanes they work on. s.
-_SAY: Final = 1.0
 
 
 def sealing(settings: Settings, *, own_file: bool) -> Finding:
@@ -44,7 +44,7 @@ def sealing(settings: Settings, *, own_file: bool) -> Finding:
         make_seal(settings)
     except SettingsRefused as error:
         return refused(SEALING, "keys", error)
-    if own_file and "DURAZZO_KEYS" not in settings.environ:
+    if own_file and not secret_of("DURAZZO_KEYS", settings.environ):
         return _own_file(settings)
     count = len(keyring(settings.keys))
     return Finding(
@@ -79,8 +79,10 @@ def look(settings: Settings, *, brings_worker: bool) -> Iterator[Finding]:
             yield keys
             if opens:
                 yield from _opens(wiring)
+                yield from _pepper(wiring.settings)
             yield from _workers(wiring, brings_worker=brings_worker)
             yield from _stops(wiring)
+            yield from deployment.doubts(wiring, wiring.core.journal.now())
     except DurazzoError as error:
         yield refused(REDIS, "commands", error)
     finally:
@@ -153,10 +155,34 @@ def _opens(wiring: Wiring) -> Iterator[Finding]:
             yield Finding(group=SEALING, name="journal", message="the latest run can be opened")
 
 
+def _pepper(settings: Settings) -> Iterator[Finding]:
+    """One value that every journal has: whether its key is at hand, and the newest."""
+    seal = make_seal(settings)
+    with connect(settings.redis_url) as client:
+        found = pepper_id(client)
+    if found is None or not isinstance(seal, AesSeal) or found == seal.ids[0]:
+        return
+    if found in seal.ids:
+        message = f"what run keys are told by was sealed with the older key {found}"
+        hint = "durazzo keys rotate brings everything under the newest, and older keys can go"
+    elif found:
+        message = f"what run keys are told by was sealed with key {found}, which is not at hand"
+        hint = (
+            "add that key behind the others in DURAZZO_KEYS; durazzo keys show says what it seals"
+        )
+    else:
+        message = "what run keys are told by was written in clear (DURAZZO_SEAL=off)"
+        hint = "set DURAZZO_SEAL=off to read this journal, or begin with an empty one"
+    state = State.WARNING if found in seal.ids else State.ERROR
+    yield Finding(group=SEALING, name="pepper", state=state, message=message, hint=hint)
+
+
 def _workers(wiring: Wiring, *, brings_worker: bool) -> Iterator[Finding]:
     alive = wiring.core.journal.alive()
     waiting = unfinished(wiring.core)
     yield _alive(alive, brings_worker=brings_worker)
+    # Nobody is to be expected.
+    idle = brings_worker and not alive
     if waiting.count and not alive:
         yield Finding(
             group=WORKERS,
@@ -167,7 +193,12 @@ def _workers(wiring: Wiring, *, brings_worker: bool) -> Iterator[Finding]:
         )
     lanes = sorted({DEFAULT_LANE, *waiting.lanes})
     backlogs = {lane: count for lane in lanes if (count := wiring.canvas.backlog(lane))}
-    yield from _lanes(backlogs, _served(wiring) if alive and backlogs else frozenset())
+    said = deployment.ask(wiring, len(alive)) if alive else []
+    yield from deployment.taken(said)
+    yield from deployment.releases(said)
+    yield from deployment.timekeeper(wiring, wanted=bool(alive or waiting.count) and not idle)
+    yield from _lanes(backlogs, deployment.served(said))
+    yield from deployment.idle_lanes(said, waiting.lanes, backlogs)
 
 
 def _stops(wiring: Wiring) -> Iterator[Finding]:
@@ -197,12 +228,6 @@ def _alive(alive: frozenset[str], *, brings_worker: bool) -> Finding:
         message="none: no run goes on",
         hint="start one with: durazzo worker",
     )
-
-
-def _served(wiring: Wiring) -> frozenset[str]:
-    """Lanes that workers say they work on; a worker that is busy may not say anything."""
-    told = wiring.app.control.inspect(timeout=_SAY).active_queues() or {}
-    return frozenset(queue["name"] for queues in told.values() for queue in queues)
 
 
 def _lanes(backlogs: dict[str, int], served: frozenset[str]) -> Iterator[Finding]:

@@ -11,11 +11,13 @@ from urllib.parse import urlsplit
 
 from ops.cli.doctor.finding import Finding, State, refused
 from orchestrator.errors import SettingsRefused
-from orchestrator.settings import Settings, from_environ
+from orchestrator.settings import Settings, from_environ, meant, unknown
 from orchestrator.wiring import limited, load_profiles
 
 GROUP: Final = "This machine"
 _SHOWN: Final = 4
+#: Of a name that anybody may have given, in characters.
+_LONGEST: Final = 60
 
 
 def versions() -> Iterator[Finding]:
@@ -44,6 +46,7 @@ def _looked_at(found: Settings) -> Iterator[Finding]:
     if found.servers:
         yield _elsewhere(found)
     yield from _live(found)
+    yield from _misspelt(found)
     if found.secrets_dir is not None and not found.secrets_dir.is_dir():
         yield Finding(
             group=GROUP,
@@ -51,6 +54,18 @@ def _looked_at(found: Settings) -> Iterator[Finding]:
             state=State.WARNING,
             message=f"DURAZZO_SECRETS_DIR names {found.secrets_dir}, which is no folder",
             hint="make it, with one file a secret, or unset the variable",
+        )
+
+
+def _misspelt(found: Settings) -> Iterator[Finding]:
+    for name in unknown(found.environ)[:_SHOWN]:
+        close = meant(name)
+        yield Finding(
+            group=GROUP,
+            name=name[:_LONGEST],
+            state=State.WARNING,
+            message="no setting of durazzo's: it changes nothing",
+            hint=f"did you mean {close}?" if close else "take it out of the environment",
         )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 from ops.cli.doctor.finding import Finding, State
@@ -14,6 +16,8 @@ from orchestrator.settings import Settings
 from workers.credentials import Credentials, secrets_of
 
 GROUP: Final = "Credentials"
+#: What Docker and Podman mark a container with.
+_CONTAINED: Final = (Path("/.dockerenv"), Path("/run/.containerenv"))
 
 
 class Purse:
@@ -63,9 +67,29 @@ class Purse:
                 message=f"{message} ({user})",
                 hint=hint + self._where if needed else f"documents that call {user} need it",
             )
+        if (file := self._open_to_all(name)) is not None:
+            return Finding(
+                group=GROUP,
+                name=name,
+                state=State.WARNING,
+                message=f"{file} may be read by everybody on this machine ({user})",
+                hint=f"chmod o= {file}; of a container's secret, set mode 0400",
+            )
         if not value.startswith(self._live):
             return Finding(group=GROUP, name=name, message=f"set ({user})")
         return self._live_one(name, user)
+
+    def _open_to_all(self, name: str) -> Path | None:
+        """The file that the secret comes from, if others than its owner and group may read it."""
+        file = self._credentials.file_of(name)
+        if file is None:
+            return None
+        # In a container of its own there is nobody else.
+        if any(map(Path.exists, _CONTAINED)):
+            return None
+        with suppress(OSError):
+            return file if _reached(file) else None
+        return None
 
     def _live_one(self, name: str, user: str) -> Finding:
         if self._allowed:
@@ -82,3 +106,10 @@ class Purse:
             message=f"a live key ({user}), which is refused at each call",
             hint="use a test key, or set DURAZZO_ALLOW_LIVE=1 if real money is meant",
         )
+
+
+def _reached(file: Path) -> bool:
+    """Whether others may read it, and pass the folders above it."""
+    place = file.resolve()
+    passed = all(folder.stat().st_mode & 0o001 for folder in place.parents)
+    return passed and bool(place.stat().st_mode & 0o007)

@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.errors import SettingsRefused
+from orchestrator.journal.seal import new_key
 from orchestrator.settings import Settings, from_environ
 from workers import logs
 from workers.logs import JSON, Console, Form
@@ -48,11 +50,13 @@ def _untouched() -> Iterator[None]:
     """What ``configure_worker`` sets for a whole process is as it was."""
     root = logging.getLogger()
     handlers, level = root.handlers, root.level
+    hooks = sys.excepthook, threading.excepthook, sys.unraisablehook
     tamed = {name: logging.getLogger(name).level for name in logs._TAMED}
     try:
         yield
     finally:
         logging.captureWarnings(capture=False)
+        sys.excepthook, threading.excepthook, sys.unraisablehook = hooks
         root.handlers = handlers
         root.setLevel(level)
         for name, before in tamed.items():
@@ -253,3 +257,103 @@ def test_celery_prints_neither_its_banner_nor_a_warning_about_root() -> None:
         warnings.warn(SecurityWarning("You are root"), stacklevel=1)
     assert worker.quiet
     assert caught == []
+
+
+class Careless:
+    """Its own text cannot be had."""
+
+    def __str__(self) -> str:
+        raise ValueError(PASSWORD)
+
+
+def _raise(error: BaseException) -> None:
+    raise error
+
+
+@FORMS
+def test_of_durazzos_own_exceptions_there_is_only_their_type_as_well(
+    logged: Logged, form: Form
+) -> None:
+    stream = logged(form)
+    try:
+        try:
+            _raise(ValueError(PASSWORD))
+        except ValueError as cause:
+            raise KeyError(PASSWORD) from cause
+    except KeyError as error:
+        structlog.get_logger().exception("a.b", stack_info=True)
+        structlog.get_logger().error("a.c", exc_info=error)
+    structlog.get_logger().info("a.d", seen=Careless())
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == 3
+    assert all("KeyError" in line for line in lines[:2])
+    assert "Careless" in lines[2]
+    for private in (PASSWORD, "Traceback", "Stack", "exc_info"):
+        assert private not in stream.getvalue()
+
+
+@FORMS
+def test_what_nobody_caught_is_a_line_with_type_and_place(logged: Logged, form: Form) -> None:
+    stream = logged(form)
+    thread = threading.Thread(target=_raise, args=(ValueError(PASSWORD),))
+    thread.start()
+    thread.join()
+    quiet = threading.Thread(target=_raise, args=(SystemExit(),))
+    quiet.start()
+    quiet.join()
+    try:
+        _raise(KeyError(PASSWORD))
+    except KeyError as error:
+        sys.excepthook(KeyError, error, error.__traceback__)
+
+    class Fragile:
+        def __del__(self) -> None:
+            raise OSError(PASSWORD)
+
+    Fragile()
+    lines = stream.getvalue().splitlines()
+    assert [kind in line for kind, line in zip(KINDS, lines, strict=True)] == [True] * 3
+    assert all("python.uncaught" in line and "test_worker_logs.py:" in line for line in lines)
+    assert PASSWORD not in stream.getvalue()
+
+
+KINDS = ("ValueError", "KeyError", "OSError")
+
+
+@FORMS
+def test_what_is_logged_about_a_run_has_its_ids_also_where_a_library_says_it(
+    logged: Logged, form: Form
+) -> None:
+    stream = logged(form)
+    with logs.about("01m7ze6hm1dwerb9rpgz3tsnkb-17", step="pay", visit=2):
+        structlog.get_logger().info("a.b", step="other")
+        structlog.contextvars.bind_contextvars(attempt=3)
+        logging.getLogger("celery").info("ready")
+    with logs.about("01m7ze6hm1dwerb9rpgz3tsnkb"):
+        structlog.get_logger().info("a.c")
+    structlog.get_logger().info("a.d")
+    own, foreign, single, outside = stream.getvalue().splitlines()
+    for line, step in ((own, "other"), (foreign, "pay")):
+        for name, value in (
+            ("run", "01m7ze6hm1dwerb9rpgz3tsnkb-17"), ("step", step), ("visit", 2),
+            ("batch", "01m7ze6hm1dwerb9rpgz3tsnkb"),
+        ):  # fmt: skip
+            assert (
+                (json.loads(line)[name] == value) if form is JSON else (f"{name}={value}" in line)
+            )
+    assert "attempt" in foreign
+    assert "batch" not in single
+    assert "run" not in outside
+
+
+@FORMS
+def test_the_sealing_keys_are_in_no_line(form: Form, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream, keys = io.StringIO(), [new_key(), new_key()]
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setattr(logs, "redaction", Redaction())
+    settings = Settings(keys=", ".join(keys), log="console" if form.console else "json")
+    with _untouched():
+        logs.configure_process("INFO", settings, stream)
+        structlog.get_logger().info("a.b", said=f"{keys[0]}")
+        structlog.get_logger().info("a.c", said=f"x{keys[1]}")
+    assert not any(key in stream.getvalue() for key in keys)

@@ -23,7 +23,7 @@ from orchestrator.expressions.nodes import (
 )
 from orchestrator.plan.model import Body, Encoding, HttpCall
 from orchestrator.policy.profiles import Profile, parse
-from workers.render import MAX_BODY, FrozenRequest, render
+from workers.render import MAX_BODY, MAX_HEAD, FrozenRequest, render
 
 SPECS = Path(__file__).parents[3] / "specs" / "providers"
 
@@ -315,3 +315,16 @@ def test_a_path_is_rendered_or_refused_and_never_breaks(value: Json) -> None:
     except RenderFailed:
         return
     assert request.url.count("/") == 5
+
+
+@pytest.mark.parametrize("place", ["headers", "query"])
+def test_an_address_and_headers_that_no_server_takes_are_refused(place: str) -> None:
+    """One long value in many places is as much as many long ones."""
+    value = Constant("x" * (MAX_HEAD // 64))
+    named = tuple((f"X-{n}", value) for n in range(65))
+    most, more = (call(headers=h) if place == "headers" else call(query=h)
+                  for h in (named[:60], named))  # fmt: skip
+    assert rendered(most).method == "POST"
+    message = refused(more)
+    assert f"{MAX_HEAD} are the most" in message
+    assert "xxx" not in message
