@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -14,10 +15,11 @@ from ops.cli.commands import Command
 from ops.cli.opened import opened
 from ops.flower.login import is_loopback, login
 from orchestrator.errors import SettingsRefused
-from orchestrator.settings import from_environ
+from orchestrator.settings import from_environ, secret_of
 from workers import logs
 
 _PASSWORDS: Final = "FLOWER_BASIC_AUTH"
+_READ: Final = frozenset({_PASSWORDS, f"{_PASSWORDS}_FILE"})
 
 
 @click.command(
@@ -44,17 +46,21 @@ durazzo flower --no-login --port 0""",
 def flower(*, host: str, port: int, no_login: bool, allow_control: bool, db: Path | None) -> None:
     """Show the workers' tasks in a browser, until Ctrl-C or SIGTERM.
 
-    FLOWER_BASIC_AUTH=user:password is the login. It shows ids, names and codes; what happened to a
-    run, and what stands, `durazzo show` knows.
+    FLOWER_BASIC_AUTH=user:password is the login, or what the file FLOWER_BASIC_AUTH_FILE holds. It
+    shows ids, names and codes, and of each run what happened and what stands; amounts and outputs
+    `durazzo show` knows. DURAZZO_KEYS is not needed.
     """
-    from ops.flower.serve import Place, serve  # noqa: PLC0415  takes long, and --help is quick
+    # They take long, and --help is quick.
+    from ops.cli.run_views import JournalViews  # noqa: PLC0415
+    from ops.flower.serve import Place, serve  # noqa: PLC0415
 
     if not host:
         raise SettingsRefused("--host needs an address; 0.0.0.0 is all of this machine's")
     if no_login and allow_control:
         raise SettingsRefused("--allow-control needs a login: leave --no-login out")
-    who = login(os.environ.get(_PASSWORDS, ""), wanted=not no_login, host=host)
-    settings = from_environ()
+    who = login(secret_of(_PASSWORDS, os.environ), wanted=not no_login, host=host)
+    # Nothing that is sealed is opened.
+    settings = replace(from_environ(), seal=False)
     place = Place(
         host=host,
         port=port,
@@ -69,7 +75,7 @@ def flower(*, host: str, port: int, no_login: bool, allow_control: bool, db: Pat
         logs.redaction.learn(secret)
     with opened(settings) as wiring:
         wiring.core.journal.now()
-        serve(wiring.app, place, terminal.out)
+        serve(wiring.app, JournalViews(wiring.core), place, terminal.out)
     # Its threads ask the workers, and where Redis is gone they try for ever.
     sys.stdout.flush()
     sys.stderr.flush()
@@ -77,7 +83,7 @@ def flower(*, host: str, port: int, no_login: bool, allow_control: bool, db: Pat
 
 
 def _warn(host: str, *, open_to_all: bool, control: bool) -> None:
-    unread = sorted(n for n in os.environ if n.startswith("FLOWER_") and n != _PASSWORDS)
+    unread = sorted(n for n in os.environ if n.startswith("FLOWER_") and n not in _READ)
     for name in unread:
         terminal.say(terminal.plain(f"warning: {name} is not read: durazzo flower has options"))
     if open_to_all:

@@ -119,8 +119,9 @@ class Stage:
 
     def _start_flower(self) -> None:
         words = [
-            sys.executable, "-m", "celery", "-A", "workers.app", "flower", "--read_only=true",
-            "--address=127.0.0.1", f"--port={self.flower.rpartition(':')[2]}",
+            sys.executable, "-P", "-m", "ops.cli.main", "flower", "--no-login",
+            "--port", self.flower.rpartition(":")[2],
+            "--db", str(self._crew.folder / "flower" / "tasks"),
         ]  # fmt: skip
         self._crew.start("Flower", words, self._environ)
 

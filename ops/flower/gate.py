@@ -6,10 +6,12 @@ from typing import Any, Final
 
 from flower.app import Flower
 from flower.inspector import Inspector
-from tornado.httputil import HTTPServerRequest
-from tornado.web import RequestHandler
+from tornado.httputil import HTTPHeaders, HTTPServerRequest
+from tornado.web import OutputTransform, RequestHandler
 
 from ops.flower.login import Login
+from ops.flower.pages import Dressed, handlers
+from ops.flower.views import Views
 
 #: It says "OK", for whoever supervises the process.
 OPEN: Final = "/healthcheck"
@@ -31,6 +33,16 @@ class Refusal(RequestHandler):
         self.finish()
 
 
+class Nameless(OutputTransform):
+    """What answers, and in which version, is nobody's business."""
+
+    def transform_first_chunk(
+        self, status_code: int, headers: HTTPHeaders, chunk: bytes, finishing: bool
+    ) -> tuple[int, HTTPHeaders, bytes]:
+        headers.pop("Server", None)
+        return super().transform_first_chunk(status_code, headers, chunk, finishing)
+
+
 class DiscreetInspector(Inspector):  # type: ignore[misc]  # it has no types
     """What workers answer, without where their Redis is: of a Unix socket's that is the URL as it
     was given, with its password.
@@ -45,8 +57,12 @@ class DiscreetInspector(Inspector):  # type: ignore[misc]  # it has no types
 
 
 class GuardedFlower(Flower):  # type: ignore[misc]  # it has no types
-    def __init__(self, *, login: Login, options: Any, **flower: Any) -> None:
-        super().__init__(options=options, **flower)
+    def __init__(self, *, login: Login, views: Views, options: Any, **flower: Any) -> None:
+        dress = Dressed(flower["template_path"])
+        super().__init__(options=options, template_loader=dress, **flower)
+        # In front of Flower's own, the last of which takes every path.
+        self.add_handlers(r".*", handlers(views))
+        self.add_transform(Nameless)
         self._login = login
         self.inspector = DiscreetInspector(self.io_loop, self.capp, options.inspect_timeout / 1_000)
 

@@ -7,9 +7,9 @@ import re
 from base64 import b64decode
 from binascii import Error
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from typing import Final
 
+from ops.loopback import is_loopback
 from orchestrator.errors import SettingsRefused
 
 #: Flower itself compares text, and crashes at what is not ASCII.
@@ -69,11 +69,4 @@ def _open(text: str, host: str) -> Login:
     return Login()
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches it."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
+__all__ = ["Login", "is_loopback", "login"]

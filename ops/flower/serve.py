@@ -20,6 +20,7 @@ from tornado.netutil import bind_sockets
 
 from ops.flower.gate import GuardedFlower
 from ops.flower.login import Login
+from ops.flower.views import Views
 from orchestrator.errors import SettingsRefused
 
 log = structlog.get_logger()
@@ -47,15 +48,15 @@ class Place:
     db: Path
 
 
-def serve(app: Any, place: Place, announce: Callable[[str], None]) -> None:
-    """``app``: Celery's. ``announce`` gets the URL once it listens.
+def serve(app: Any, views: Views, place: Place, announce: Callable[[str], None]) -> None:
+    """``app``: Celery's. ``views``: of runs. ``announce`` gets the URL once it listens.
 
     Raises SettingsRefused for an address or a file that cannot be used.
     """
     os.umask(0o077)
     _logged()
     _take(place)
-    flower = GuardedFlower(login=place.login, capp=app, options=options, **pages)
+    flower = GuardedFlower(login=place.login, views=views, capp=app, options=options, **pages)
     port = _listen(flower, place)
     loop = IOLoop.current()
     for number in (signal.SIGTERM, signal.SIGINT):

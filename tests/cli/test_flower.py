@@ -136,3 +136,17 @@ def test_workers_that_are_listed_no_more_are_counted_no_more() -> None:
     tidy(flower)
     assert (set(flower.counter), set(flower.inspector.workers)) == ({"here"}, {"here"})
     assert flower.purged == 1
+
+
+def test_the_login_may_come_from_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FLOWER_BASIC_AUTH_FILE", str(tmp_path / "login"))
+    assert invoke(["flower"]) == 2
+    assert "FLOWER_BASIC_AUTH_FILE: " in capsys.readouterr().err
+    (tmp_path / "login").write_text("ops:hush-hush\n")
+    # The login is read and held against the options; nothing is served.
+    assert invoke(["flower", "--no-login"]) == 2
+    said = capsys.readouterr().err
+    assert "FLOWER_BASIC_AUTH is set" in said
+    assert "hush" not in said

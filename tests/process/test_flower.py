@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ import pytest
 from flower.urls import handlers
 
 from ops.lab import CHECKOUT
+from orchestrator.journal.keys import Keys
 from orchestrator.settings import from_environ
 from orchestrator.wiring import connect, wire
 from tests.process.house import CHARGE_AND_TEXT, DECLINED, House, house, plan_of, wait_for
@@ -37,7 +39,8 @@ def paths() -> list[str]:
     """Every path that the installed Flower serves, with a word where it wants one."""
     patterns = [getattr(h, "regex", None) or re.compile(h[0]) for h in handlers]
     plain = {re.sub(r"\(\.[+*]\)|\.\*", "word", p.pattern).rstrip("$?") for p in patterns}
-    return sorted(path if path.startswith("/") else f"/{path}" for path in plain)
+    ours = {"/run/word", "/runs", "/durazzo/pages.css", "/durazzo/run-links.js"}
+    return sorted(ours | {path if path.startswith("/") else f"/{path}" for path in plain})
 
 
 def controls() -> list[str]:
@@ -225,6 +228,67 @@ def look_for_leaks(home: House, found: Shown) -> None:
     assert leaks(found.log.read_text(), words) == []
 
 
+def test_a_run_has_a_page_that_needs_no_key(at_home: House) -> None:
+    at_home.worker()
+    plan = plan_of(CHARGE_AND_TEXT)
+    run = at_home.submit(plan, at_home.charge_inputs(paymentMethod=DECLINED))
+    paid = at_home.submit(plan, at_home.charge_inputs())
+    assert (run.wait(60), paid.wait(60)) == ("failed", "succeeded")
+    with flower(at_home, DURAZZO_KEYS="") as found, found.client() as client:
+        answer = client.get(f"/run/{run.id}")
+        assert answer.status_code == 200
+        assert "card_declined (insufficient_funds)" in answer.text
+        assert f"durazzo retry {run.id}" in answer.text
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+        assert "unsafe" not in answer.headers["Content-Security-Policy"]
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert "charged pi_" in client.get(f"/run/{paid.id}").text
+        assert run.id in client.get("/runs").text
+        tell_of_the_past(at_home, client, run.id)
+        assert client.post(f"/run/{run.id}").status_code == 405
+        assert client.get(f"/run/{run.id}/more").status_code == 404
+        assert client.get("/durazzo/../flowerconfig.py").status_code == 404
+        gone = client.get("/run/%3Cb%3E")
+        assert gone.status_code == 404
+        assert "no run &#x27;&lt;b&gt;&#x27; in this journal" in gone.text.replace(
+            "&#39;", "&#x27;"
+        )
+        assert "Traceback" not in found.log.read_text()
+
+
+def tell_of_the_past(home: House, client: httpx.Client, run: str) -> None:
+    """What is put away is told as before, and so is what was forgotten."""
+    core = home.wiring.core
+    assert core.archive.forget(run, by="sam", reason="asked for by letter") is not None
+    with connect(home.environ["DURAZZO_REDIS_URL"]) as redis:
+        keys = Keys()
+        for one in redis.zrange(keys.ended, 0, -1):
+            redis.zadd(keys.ended, {one: 1})
+        core.archive.tidy(100)
+        assert redis.exists(keys.done(run))
+    page = client.get(f"/run/{run}").text
+    assert "card_declined (insufficient_funds)" in page
+    assert "Its values were erased on" in page
+    assert "letter" not in page
+    assert f"durazzo retry {run}" not in page
+
+
+def test_a_silent_redis_holds_no_other_page_up(at_home: House) -> None:
+    with flower(at_home) as found, found.client() as client:
+        with connect(at_home.environ["DURAZZO_REDIS_URL"]) as redis:
+            redis.client_pause(30_000)
+        with ThreadPoolExecutor(1) as other:
+            asked = other.submit(client.get, "/runs")
+            while not asked.done():
+                assert client.get("/healthcheck").text == "OK"
+                assert client.get("/tasks").status_code == 200
+            answer = asked.result()
+        assert answer.status_code == 503
+        assert "Redis cannot be used: it does not answer" in answer.text
+        assert "Traceback" not in found.log.read_text()
+
+
 def test_who_logs_in_can_look_and_change_nothing(shown: tuple[House, Shown]) -> None:
     home, found = shown
     run = home.submit(plan_of(CHARGE_AND_TEXT), home.charge_inputs())
@@ -302,5 +366,9 @@ def test_it_ends_when_told_to_also_where_redis_is_gone(at_home: House) -> None:
             client.shutdown(nosave=True)
         wait_for(lambda: "Failed to capture" in found.log.read_text(), "its trouble", seconds=60)
         assert found.tasks() == {}
+        with found.client() as pages:
+            answer = pages.get("/runs")
+            assert answer.status_code == 503
+            assert "redis-unavailable" in answer.text
         assert found.end(signal.SIGTERM) == 0
         assert "Traceback" not in found.log.read_text()
