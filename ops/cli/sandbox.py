@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
+from typing import Final
 
 import click
 
 from ops.cli import terminal
 from ops.cli.commands import Command
+from ops.sandbox.guard import is_loopback
 from ops.sandbox.server import serve
 from ops.sandbox.settings import (
     WORLDS,
@@ -17,6 +21,10 @@ from ops.sandbox.settings import (
     WorldName,
 )
 from orchestrator.errors import SettingsRefused
+from orchestrator.settings import secret_of
+
+_TOKEN: Final = "DURAZZO_SANDBOX_TOKEN"  # noqa: S105
+_USABLE: Final = re.compile(r"[!-~]{16,200}")
 
 
 @click.command(
@@ -59,15 +67,30 @@ def sandbox(
 ) -> None:
     """Serve look-alikes of Stripe, Twilio, Fintecture and Anthropic.
 
-    They move no money, send no texts and ask no model.
+    They move no money, send no texts and ask no model. The ledger, and failures to script, are for
+    this machine, or for who has DURAZZO_SANDBOX_TOKEN where --host lets others in.
     """
     settings = Settings(
         stripe=StripeSettings(redirect_methods=redirect_methods, rate=stripe_rate),
         twilio=TwilioSettings(rate=twilio_rate),
         world=world,
+        control_token=_token(host),
     )
     try:
         serve(port=port, host=host, env_file=env_file, announce=terminal.out, settings=settings)
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise SettingsRefused(f"the sandbox cannot start on {host}:{port}: {reason}") from error
+
+
+def _token(host: str) -> str:
+    token = secret_of(_TOKEN, os.environ)
+    if not token and not is_loopback(host):
+        raise SettingsRefused(
+            f"on {host} strangers could read the ledger: set {_TOKEN}, or leave --host out"
+        )
+    if token and not _USABLE.fullmatch(token):
+        raise SettingsRefused(
+            f"{_TOKEN} must be 16 to 200 printable ASCII characters without spaces"
+        )
+    return token

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal, get_args
 
 #: `real` answers as the providers do, `documented` as their published descriptions say they do.
@@ -77,6 +77,9 @@ class Settings:
     fintecture: FintectureSettings = FintectureSettings()
     anthropic: AnthropicSettings = AnthropicSettings()
     world: WorldName = "real"
+    #: What the ledger, the faults and the clock are shown for (`Authorization: Bearer`). Without
+    #: one they are for this machine's own addresses.
+    control_token: str = field(default="", repr=False)
     #: Requests that the ledger keeps; older ones are dropped and counted.
     keep_requests: int = 1_000_000
     #: Objects and keys that each provider remembers. Beyond it writes are refused with 503, for

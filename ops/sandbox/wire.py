@@ -7,6 +7,7 @@ import hashlib
 import logging
 import random
 from contextlib import suppress
+from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from aiohttp import web
@@ -16,11 +17,14 @@ from ops.sandbox.clock import MovableClock
 from ops.sandbox.control import Control
 from ops.sandbox.exchange import Call, Clock, Provider, Reply
 from ops.sandbox.faults import Do, Trouble
+from ops.sandbox.guard import admits
 from ops.sandbox.settings import Settings
 from ops.sandbox.unplayed import NotPlayedError
 from ops.sandbox.world import World
 
 _LOG = logging.getLogger(__name__)
+#: It says nothing of what answers: without a name aiohttp gives its own, and its version.
+_ASKED: Final = {"WWW-Authenticate": "Bearer", "Server": "sandbox"}
 
 
 class Sandbox:
@@ -28,6 +32,7 @@ class Sandbox:
 
     def __init__(self, settings: Settings, *, clock: Clock, entropy: random.Random) -> None:
         self._clock = MovableClock(clock)
+        self._token = settings.control_token
         self._control = Control(settings, clock=self._clock, entropy=entropy)
         #: What was asked for and is not played, each said once.
         self._missed: set[str] = set()
@@ -36,9 +41,17 @@ class Sandbox:
         path, query = _target(request.raw_path)
         provider = self._control.world.providers.get(path[1:].partition("/")[0])
         if provider is None:
-            body = await request.read()
-            return self._control.answer(request.method, path, query, body)
+            return await self._controlled(request, path, query)
         return await self._provide(request, provider, path, query)
+
+    async def _controlled(
+        self, request: web.BaseRequest, path: str, query: str
+    ) -> web.StreamResponse:
+        authorization = request.headers.get("Authorization", "")
+        host = request.headers.get("Host", "")
+        if not admits(self._token, path=path, authorization=authorization, host=host):
+            return web.Response(status=401, headers=_ASKED)
+        return self._control.answer(request.method, path, query, await request.read())
 
     async def _provide(
         self, request: web.BaseRequest, provider: Provider, path: str, query: str

