@@ -43,6 +43,15 @@ check: lint ## That and the fast tests (a minute or two)
 foreign: $(READY) ## The published charge against servers of others (needs npm, at first PyPI as well)
 	$(BIN)/pytest -m foreign tests/foreign
 
+.PHONY: browser
+browser: $(READY) ## Flower in headless Chromium (needs one of the system's, at first PyPI)
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[browser]'
+	$(BIN)/pytest -m browser tests/browser
+
+.PHONY: screenshots
+screenshots: ## That, and the pictures of ops/docs/flower.md anew
+	@DURAZZO_REWRITE_GOLDEN=1 $(MAKE) browser
+
 .PHONY: format
 format: $(READY) ## Format the code and fix what can be fixed by itself
 	$(BIN)/ruff format .

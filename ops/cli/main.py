@@ -7,7 +7,6 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Final, NoReturn
 from urllib.parse import urlsplit
@@ -16,8 +15,14 @@ import click
 
 from ops.cli import terminal
 from ops.cli.commands import LazyGroup
-from orchestrator.errors import DocumentRefused, DurazzoError, InputsRefused, JournalUnavailable
-from orchestrator.settings import NAMES, unknown
+from orchestrator.errors import (
+    DocumentRefused,
+    DurazzoError,
+    InputsRefused,
+    JournalUnavailable,
+    SettingsRefused,
+)
+from orchestrator.settings import meant, secret_of, unknown
 
 DETACHED: Final = 130
 #: sysexits.h, EX_SOFTWARE: a bug of durazzo's own.
@@ -25,9 +30,7 @@ BUG: Final = 70
 #: As a shell says it of a process that SIGPIPE ended.
 PIPE_CLOSED: Final = 141
 #: Commands whose stderr is a log, or read by a shell.
-_QUIET: Final = frozenset({"worker", "timekeeper", "completion"})
-#: Of names that begin alike.
-_CLOSE: Final = 0.8
+_QUIET: Final = frozenset({"worker", "timekeeper", "health", "completion"})
 
 COMMANDS: Final = {
     "run": ("ops.cli.run:run", "Run a workflow and wait for its end."),
@@ -69,6 +72,10 @@ COMMANDS: Final = {
     "go-on": ("ops.cli.stop:go_on", "Let a provider that was stopped be called again."),
     "worker": ("ops.cli.worker:worker", "Execute steps, until Ctrl-C or SIGTERM."),
     "timekeeper": ("ops.cli.worker:timekeeper", "Keep time for the workers, executing no step."),
+    "health": (
+        "ops.cli.health:health",
+        "Say whether workers, or timekeepers, of this machine are well.",
+    ),
     "metrics": ("ops.cli.metrics:metrics", "Serve /metrics for Prometheus, and /healthz."),
     "flower": ("ops.cli.flower:flower", "Show the workers' tasks in a browser."),
     "demo": (
@@ -79,6 +86,7 @@ COMMANDS: Final = {
         "ops.cli.sandbox:sandbox",
         "Serve look-alikes of Stripe, Twilio, Fintecture and Anthropic.",
     ),
+    "keys": ("ops.cli.keys:keys", "Show what each sealing key seals, make a new one, and rotate."),
     "doctor": ("ops.cli.doctor.command:doctor", "Say what is missing, and what to do."),
     "completion": (
         "ops.cli.completion:completion",
@@ -139,8 +147,7 @@ def _warn(arguments: Sequence[str]) -> None:
     if "_DURAZZO_COMPLETE" in os.environ or set(arguments[:1]) & _QUIET:
         return
     for name in unknown(os.environ):
-        close = get_close_matches(name, NAMES, n=1, cutoff=_CLOSE)
-        hint = f"; did you mean {close[0]}?" if close else ""
+        hint = f"; did you mean {close}?" if (close := meant(name)) else ""
         terminal.say(terminal.plain(f"warning: {name} is no setting of durazzo's{hint}"))
 
 
@@ -188,9 +195,9 @@ def _explain(error: DurazzoError) -> int:
 def _which_redis() -> str:
     """Where it should be, without a password, and what to do."""
     try:
-        parts = urlsplit(os.environ.get("DURAZZO_REDIS_URL", ""))
+        parts = urlsplit(secret_of("DURAZZO_REDIS_URL", os.environ))
         where = f"{parts.hostname}:{parts.port or 6379}" if parts.hostname else parts.path
-    except ValueError:
+    except (SettingsRefused, ValueError):
         return ""
     if not where:
         return ": the embedded server; durazzo doctor looks closer"

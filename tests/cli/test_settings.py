@@ -7,14 +7,17 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
+from redis import Redis
 
 from ops.cli.main import invoke
 from ops.lab import CHECKOUT, valkey
+from orchestrator.canvas.app import make_app
 from orchestrator.errors import SettingsRefused
 from orchestrator.settings import NAMES, from_environ
 from tests.cli.conftest import CHARGE_AND_TEXT
@@ -46,6 +49,7 @@ def cases() -> Iterator[tuple[str, str]]:
     yield from (("KEY_LIFE", text) for text in ("0", "1", "36501", "-400", "1.5", "x", "9" * 5_000))
     yield from (("RETENTION", text) for text in ("0", "36501", "-1", "1.5", "OFF", "9" * 5_000))
     yield from (("SOURCE_HOSTS", text) for text in ("https://h/x", "h:99999", "a b", "\udcff"))
+    yield from (("CALL_HOSTS", text) for text in ("http://h", "h/x", "h:99999", "10.0.0.1/8"))
     yield from (("KEYS", text) for text in ("x", "=", ",", "\udcff", "A" * 100))
     yield from (("HOME", text) for text in ("/etc/passwd", "/proc/none", f"/tmp/{'a' * 300}"))
 
@@ -53,8 +57,8 @@ def cases() -> Iterator[tuple[str, str]]:
 @pytest.fixture(autouse=True)
 def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DURAZZO_HOME", str(tmp_path / "home"))
-    for name in ("REDIS_URL", "SERVERS", "LIMITS", "KEYS", "SEAL", "SOURCE_HOSTS", "HEARTBEAT",
-                 "KEY_LIFE", "RETENTION"):  # fmt: skip
+    for name in ("REDIS_URL", "SERVERS", "LIMITS", "KEYS", "SEAL", "SOURCE_HOSTS", "CALL_HOSTS",
+                 "HEARTBEAT", "KEY_LIFE", "RETENTION"):  # fmt: skip
         monkeypatch.delenv(f"DURAZZO_{name}", raising=False)
 
 
@@ -127,12 +131,39 @@ def test_runs_are_kept_for_days_or_for_good(text: str, days: int | None) -> None
     "url",
     [
         "redis://h", "redis://u:p%40s@h:6379/0", "redis://:p@[::1]:6380/15", "unix:///run/r.sock",
-        "unix:///run/r.sock?db=2", "rediss://h:6379/0?ssl_cert_reqs=required",
-        "rediss://h/0?ssl_cert_reqs=CERT_NONE&ssl_ca_certs=/etc/ca.pem", "redis://h/",
+        "unix:///run/r.sock?db=2", "rediss://h:6379/0?ssl_cert_reqs=required", "redis://h/",
     ],
 )  # fmt: skip
 def test_a_url_that_redis_and_celery_take_is_taken(url: str) -> None:
     assert from_environ({"DURAZZO_REDIS_URL": url}).redis_url == url
+
+
+@pytest.mark.parametrize(
+    ("options", "taken"),
+    [
+        ("", "ssl_cert_reqs=required"),
+        ("?ssl_cert_reqs=CERT_REQUIRED", "ssl_cert_reqs=required"),
+        ("?db=2&ssl_cert_reqs=None", "db=2&ssl_cert_reqs=none"),
+        ("?ssl_cert_reqs=cert_optional", "ssl_cert_reqs=optional"),
+    ],
+)
+def test_what_a_certificate_is_held_to_is_written_as_both_clients_take_it(
+    options: str, taken: str
+) -> None:
+    found = from_environ({"DURAZZO_REDIS_URL": f"rediss://u:p%40s@h:6380/1{options}"})
+    assert found.redis_url == f"rediss://u:p%40s@h:6380/1?{taken}"
+    assert Redis.from_url(found.redis_url).connection_pool.make_connection() is not None
+    assert make_app(found).backend is not None
+
+
+@pytest.mark.parametrize("name", ["ssl_ca_certs", "ssl_certfile", "ssl_keyfile"])
+def test_a_file_for_tls_that_is_not_there_is_told(name: str, tmp_path: Path) -> None:
+    file = tmp_path / "some.pem"
+    environ = {"DURAZZO_REDIS_URL": f"rediss://h/0?{name}={quote(str(file), safe='')}"}
+    with pytest.raises(SettingsRefused, match=f"DURAZZO_REDIS_URL: {name} names no file"):
+        from_environ(environ)
+    file.write_text("")
+    assert quote(str(file), safe="") in from_environ(environ).redis_url
 
 
 @contextmanager
@@ -210,3 +241,87 @@ def test_every_setting_that_the_sources_name_is_a_known_one() -> None:
     files = [file for folder in folders for file in folder.rglob("*.py")]
     named = {name for file in files for name in re.findall(r"\bDURAZZO_[A-Z_]+", file.read_text())}
     assert {name for name in named if not name.endswith("_")} <= NAMES
+
+
+# What is secret may stand in a file.
+
+_SECRETS = {
+    "DURAZZO_REDIS_URL": "redis://u:hunter2@h:6379/0",
+    "DURAZZO_KEYS": "hunter2hunter2hunter2hunter2hunter2hunter22=",
+}
+
+
+def _read(name: str, environ: dict[str, str]) -> str:
+    found = from_environ(environ)
+    return {"DURAZZO_REDIS_URL": found.redis_url, "DURAZZO_KEYS": found.keys}[name]
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n", "\n\n"])
+@pytest.mark.parametrize("name", _SECRETS)
+def test_a_secret_setting_may_come_from_a_file(name: str, end: str, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(f"{_SECRETS[name]}{end}".encode())
+    assert _read(name, {f"{name}_FILE": str(tmp_path / "secret")}) == _SECRETS[name]
+
+
+@pytest.mark.parametrize("name", _SECRETS)
+def test_the_variable_counts_before_the_file(name: str) -> None:
+    environ = {name: _SECRETS[name], f"{name}_FILE": "/there/is/none"}
+    assert _read(name, environ) == _SECRETS[name]
+
+
+def _empty(at: Path) -> str:
+    at.write_text("\n")
+    return "must hold one line"
+
+
+def _long(at: Path) -> str:
+    at.write_text("hunter2" * 10_000)
+    return "must hold one line"
+
+
+def _two_lines(at: Path) -> str:
+    at.write_text("hunter2\nhunter2\n")
+    return "must hold one line"
+
+
+def _no_text(at: Path) -> str:
+    at.write_bytes(b"hunter2\xff\xfe")
+    return "no text in UTF-8"
+
+
+def _folder(at: Path) -> str:
+    at.mkdir()
+    return "cannot be read (is a directory)"
+
+
+def _missing(_: Path) -> str:
+    return "cannot be read (no such file or directory)"
+
+
+@pytest.mark.parametrize("made", [_empty, _long, _two_lines, _no_text, _folder, _missing])
+@pytest.mark.parametrize("name", _SECRETS)
+def test_a_file_that_holds_no_secret_is_refused_by_its_name_and_not_shown(
+    name: str, made: Callable[[Path], str], tmp_path: Path
+) -> None:
+    told = made(tmp_path / "secret")
+    with pytest.raises(SettingsRefused) as refused:
+        from_environ({f"{name}_FILE": str(tmp_path / "secret")})
+    assert refused.value.message.startswith(f"{name}_FILE: {tmp_path}/secret ")
+    assert told in refused.value.message
+    assert "hunter2" not in refused.value.message
+
+
+def test_a_path_that_is_none_is_refused() -> None:
+    with pytest.raises(SettingsRefused, match="DURAZZO_KEYS_FILE"):
+        from_environ({"DURAZZO_KEYS_FILE": "\0"})
+
+
+def test_a_redis_that_a_file_names_and_that_is_not_there_is_named_without_its_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "url").write_text("redis://u:hunter2@127.0.0.1:1/0\n")
+    monkeypatch.setenv("DURAZZO_REDIS_URL_FILE", str(tmp_path / "url"))
+    assert invoke(["runs"]) == 4
+    said = capsys.readouterr().err
+    assert "127.0.0.1:1" in said
+    assert "hunter2" not in said
