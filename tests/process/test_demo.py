@@ -168,7 +168,8 @@ def pages(flower: str) -> str:
         ids = [task["uuid"] for task in tasks["data"]]
         paths = [
             "/", "/workers?refresh=1", "/tasks", "/broker", "/metrics", "/api/tasks",
-            "/api/workers", *(f"/worker/{worker['hostname']}" for worker in workers),
+            "/api/workers", "/runs", *(f"/run/{task.partition('.')[0]}" for task in ids),
+            *(f"/worker/{worker['hostname']}" for worker in workers),
             *(f"/task/{task}" for task in ids), *(f"/api/task/result/{task}" for task in ids),
         ]  # fmt: skip
         revoked = client.post(f"/api/task/revoke/{ids[0]}")

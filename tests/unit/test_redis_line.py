@@ -56,6 +56,46 @@ def test_every_error_of_the_client_is_one_of_ours_with_its_reason(
     assert "4711" not in caught.value.message
 
 
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (
+            NoPermissionError("User u4711 has no permissions to run the 'config|get' command"),
+            "run CONFIG|GET, which durazzo needs",
+        ),
+        (
+            redis.ResponseError(
+                "ACL failure in script: User u has no permissions to run the 'hset' command script"
+            ),
+            "run HSET, which durazzo needs",
+        ),
+        (
+            redis.ResponseError(
+                "The user executing the script can't access at least one of the keys mentioned"
+            ),
+            "use a key that durazzo needs",
+        ),
+        (
+            redis.ResponseError("The user executing the script can't run this command"),
+            "do what durazzo needs",
+        ),
+        (NoPermissionError("No permissions to access a channel"), "use a channel that durazzo"),
+        (
+            NoPermissionError(
+                "Command # 1 (SET k run the 'four' command) of pipeline caused error: No"
+                " permissions to access a key"
+            ),
+            "use a key that durazzo needs",
+        ),
+    ],
+)
+def test_of_a_right_that_lacks_it_is_said_which(error: redis.RedisError, told: str) -> None:
+    found = unavailable(error)
+    assert found.reason == "not-permitted"
+    assert found.message.startswith(f"Redis cannot be used: the user may not {told}")
+    assert "4711" not in found.message
+
+
 def test_what_celery_wraps_has_the_reason_of_what_it_wraps() -> None:
     outer = OperationalError("command not allowed")
     outer.__cause__ = redis.ConnectionError("Error 111")
