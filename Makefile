@@ -3,6 +3,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 READY := $(VENV)/.ready
+# Programs that make something of the project, in an environment of their own.
+TOOLS := $(VENV)/tools/bin
 
 .DEFAULT_GOAL := help
 
@@ -66,8 +68,19 @@ chaos: $(READY) ## A storm of kills, cuts and lost answers, judged by the books 
 	@nice -n 10 $(BIN)/python -m ops.chaos $(CHAOS)
 
 .PHONY: lock
-lock: $(READY) ## Write the installed versions into constraints.txt
+lock: $(READY) ## Write the installed versions into constraints.txt, and hashes of the image's into ops/deploy
 	@{ head -1 constraints.txt; $(BIN)/pip freeze --exclude-editable; } > $(VENV)/lock && cp $(VENV)/lock constraints.txt
+	@$(TOOLS)/uv --version >/dev/null 2>&1 || { $(PYTHON) -m venv $(TOOLS:/bin=) && $(TOOLS)/pip install --quiet uv; }
+	@for what in requirements requirements-build; do \
+	  from=pyproject.toml; test $$what = requirements || from=ops/deploy/requirements-build.in; \
+	  { head -1 ops/deploy/$$what.txt; $(TOOLS)/uv pip compile --quiet --universal --generate-hashes \
+	    --no-header --no-annotate --constraint constraints.txt $$from; } > $(VENV)/lock \
+	  && cp $(VENV)/lock ops/deploy/$$what.txt || exit 1; done
+
+.PHONY: audit
+audit: ## Ask for known holes in what the image installs (needs PyPI's advisories)
+	@test -x $(TOOLS)/pip-audit || { $(PYTHON) -m venv $(TOOLS:/bin=) && $(TOOLS)/pip install --quiet pip-audit; }
+	$(TOOLS)/pip-audit --require-hashes --disable-pip --requirement ops/deploy/requirements.txt
 
 .PHONY: clean
 clean: ## Remove the environment and the caches
