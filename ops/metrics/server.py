@@ -22,6 +22,7 @@ from orchestrator.errors import JournalUnavailable
 MOST: Final = 16
 #: For a request to come, and for its answer to be taken. s.
 _PATIENCE: Final = 10
+_NAME: Final = "durazzo"
 
 
 def application(
@@ -37,7 +38,11 @@ def application(
     registry.register(collector)
     metrics = make_wsgi_app(registry)
 
-    def answer(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+    def answer(environ: WSGIEnvironment, begin: StartResponse) -> Iterable[bytes]:
+        def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+            # The library would name itself, and Python, with their versions.
+            return begin(status, [*headers, ("Server", _NAME)], *rest)
+
         try:
             return routed(environ, start)
         except Exception as error:  # noqa: BLE001  the edge: wsgiref would print a traceback
@@ -90,6 +95,10 @@ def _told(
 
 class _Request(WSGIRequestHandler):
     timeout = _PATIENCE
+
+    def version_string(self) -> str:
+        """Of errors that are answered before there is a request."""
+        return _NAME
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  the base's name
         """Nothing: a line would hold who asked, and what."""

@@ -11,7 +11,7 @@ import pytest
 from ops.lab import CHECKOUT
 from tests.browser.scene import AMOUNT, MARKUP, WIDE, Looking, Scene, looking, scene
 from tests.process.house import wait_for
-from tests.process.test_leaks import leaks, private
+from tests.process.scan import leaks, private
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

@@ -24,7 +24,7 @@ from orchestrator.journal.keys import Keys
 from orchestrator.settings import from_environ
 from orchestrator.wiring import connect, wire
 from tests.process.house import CHARGE_AND_TEXT, DECLINED, House, house, plan_of, wait_for
-from tests.process.test_leaks import leaks, private
+from tests.process.scan import leaks, private
 
 pytestmark = pytest.mark.process
 
