@@ -106,10 +106,12 @@ class Looking:
 
     def tasks(self) -> list[str]:
         """Ids of the tasks in the table."""
-        return self.page.locator("#tasks-table .task-uuid-full").all_inner_texts()
+        found: list[str] = self.page.locator("#tasks-table .task-uuid-full").all_inner_texts()
+        return found
 
     def row(self, task: str) -> str:
-        return self.page.locator("#tasks-table tbody tr", has_text=task).first.inner_text()
+        found: str = self.page.locator("#tasks-table tbody tr", has_text=task).first.inner_text()
+        return found
 
 
 @contextmanager

@@ -68,8 +68,9 @@ class Deployment:
         said = self.services[name].get("environment", {})
         own = {key: self._here(name, self._filled(str(value))) for key, value in said.items()}
         image = {"DURAZZO_HOME": str(self._scratch(name, "/var/lib/durazzo"))}
-        health = {"DURAZZO_HEALTH_DIR": str(self._scratch(name, "/run/durazzo"))}
-        return {**lab.base_environ(), **image, **health, **own}
+        scratch = self._scratch(name, "/run/durazzo")
+        scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return {**lab.base_environ(), **image, "DURAZZO_HEALTH_DIR": str(scratch), **own}
 
     def command(self, name: str) -> list[str]:
         return self.run_words(name, self.services[name]["command"])
@@ -111,6 +112,7 @@ class Deployment:
     def _mounts(self, name: str) -> list[tuple[Path, str]]:
         service = self.services[name]
         found = [(self.folder / "secrets" / s, f"/run/secrets/{s}") for s in service["secrets"]]
+        found.append((self.folder / name / "run", "/run/durazzo"))
         for volume in service.get("volumes", ()):
             source, target, *_ = volume.split(":")
             if source == ".":
