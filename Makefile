@@ -80,7 +80,8 @@ lock: $(READY) ## Write the installed versions into constraints.txt, and hashes 
 .PHONY: audit
 audit: ## Ask for known holes in what the image installs (needs PyPI's advisories)
 	@test -x $(TOOLS)/pip-audit || { $(PYTHON) -m venv $(TOOLS:/bin=) && $(TOOLS)/pip install --quiet pip-audit; }
-	$(TOOLS)/pip-audit --require-hashes --disable-pip --requirement ops/deploy/requirements.txt
+	$(TOOLS)/pip-audit --require-hashes --disable-pip --requirement ops/deploy/requirements.txt \
+	  --requirement ops/deploy/requirements-build.txt
 
 .PHONY: clean
 clean: ## Remove the environment and the caches

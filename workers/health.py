@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 #: A process renews its file every second: when it is older, the process is frozen. ms.
 FRESH: Final = 15_000
@@ -145,9 +145,17 @@ def file_of(at: Path, pid: int) -> Path:
 def read(at: Path) -> Iterator[Vitals]:
     """What stands in a folder; what is none of ours, or of another user, is passed over."""
     for file in islice(at.glob(f"*{_SUFFIX}"), _MOST):
-        with suppress(OSError, ValueError, RecursionError), file.open("rb") as stream:
+        with suppress(OSError, ValueError, RecursionError), _opened(file) as stream:
             if _is_own(stream.fileno()):
                 yield Vitals.load(stream.read(_LARGEST))
+
+
+def _opened(file: Path) -> BinaryIO:
+    """A folder that others may write to as well could hold a link of theirs, or a pipe that
+    nobody writes to. Raises OSError.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
+    return os.fdopen(os.open(file, flags), "rb")
 
 
 def _is_own(file: int) -> bool:

@@ -95,11 +95,12 @@ class Caller:
         budget = Budget(
             ends=time.monotonic() + deadline_s,
             named=bool(request.via) and self._hosts.trusts_via,
-            exposed=_exposed(request, headers, url),
         )
         token = budget.begin()
         try:
-            return self._exchange(request, headers, _target(url))
+            target = _target(url)
+            budget.exposed = _exposed(request, headers, target)
+            return self._exchange(request, headers, target)
         except Refused as refused:
             return NoAnswer(stage="not-sent", reason=refused.code, refused=refused.host)
         except httpcore.TimeoutException:
@@ -156,12 +157,12 @@ class Caller:
         return b"".join(chunks)
 
 
-def _exposed(request: FrozenRequest, headers: Sequence[tuple[str, str]], url: str) -> bool:
+def _exposed(request: FrozenRequest, headers: Sequence[tuple[str, str]], target: Target) -> bool:
     """Whether a credential would go out in clear text: a secret, or what is called one."""
-    if url[:6].lower() == "https:":
+    if target.place[0] == b"https":
         return False
-    # Beside the request's own there are those that the profile authorizes it by.
-    authorized = len(headers) > len(request.headers) or "@" in urlsplit(url).netloc
+    # Beside the request's own there are those that the profile, or the URL, authorizes it by.
+    authorized = len(headers) > len(request.headers) or b"authorization" in target.headers
     secret = any(isinstance(part, Secret) for _, parts in request.headers for part in parts)
     return authorized or secret or any(name.lower() in _CREDENTIALS for name, _ in headers)
 

@@ -134,7 +134,10 @@ class Signs:
 
     def _run(self) -> None:
         while self._goes_on():
-            self._write()
+            try:
+                self._write()
+            except Exception as error:  # noqa: BLE001  a thread that ends here reads as frozen
+                log.error("health.broken", error=type(error).__name__)
 
     def _goes_on(self) -> bool:
         try:

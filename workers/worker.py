@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -39,6 +40,7 @@ class Processes:
         self._judgements: list[Judgement] = []
         self._journal: Journal | None = None
         self._signs = Signs()
+        self._main = 0
         signals.celeryd_init.connect(logs.hush, weak=False)
         signals.worker_init.connect(self._check, weak=False)
         signals.setup_logging.connect(self._log, weak=False)
@@ -67,6 +69,7 @@ class Processes:
         except RedisUnfit as error:
             sys.stderr.write(f"error: {error.code}: {error.message}\n")
             raise SystemExit(error.exit_code) from None
+        self._main = os.getpid()
         self._signs = self._signs_as(Role.WORKER)
 
     def signs(self) -> Signs:
@@ -93,6 +96,9 @@ class Processes:
         self._signs.works()
 
     def _start_child(self, **_: object) -> None:
+        if os.getpid() == self._main:
+            # A solo pool's only process, which is ready later.
+            return
         spare_child()
         self._signs = self._signs_as(Role.CHILD)
         self._signs.begin()

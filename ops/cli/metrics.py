@@ -33,7 +33,7 @@ from orchestrator.wiring import reach, wire
 export DURAZZO_METRICS_TOKEN=$(openssl rand -hex 32)
 durazzo metrics --port 9790 &
 curl -H "Authorization: Bearer $DURAZZO_METRICS_TOKEN" http://127.0.0.1:9790/metrics
-durazzo metrics --no-login --port 0""",
+env -u DURAZZO_METRICS_TOKEN durazzo metrics --no-login --port 0""",
 )
 @click.option(
     "--port",

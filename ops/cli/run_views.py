@@ -6,6 +6,7 @@ that a person gave. Amounts are left to ``show``: a browser keeps what it saw.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -21,10 +22,10 @@ from ops.flower.views import RunRow, RunsView, RunView, StepRow, Table
 from orchestrator.engine.effects import Effect, Totals
 from orchestrator.engine.events import Event
 from orchestrator.engine.state import Phase, Result, State, Status, Visit
-from orchestrator.errors import UnknownRun
+from orchestrator.errors import JournalUnavailable, UnknownRun
 from orchestrator.journal.port import Listed, Stop
 from orchestrator.plan.model import HttpCall, Plan, Step
-from orchestrator.service import Core, Report, StepReport, stops
+from orchestrator.service import Core, Report, StepReport, in_doubt, stops
 from orchestrator.service.many import where
 from orchestrator.service.timeline import PROVIDER_STOPPED, Entry, What
 from orchestrator.service.timeline import timeline as timeline_of
@@ -40,6 +41,8 @@ _WIDTH: Final = 120
 #: Whose name is sealed with the plan.
 _SOMEBODY: Final = "the provider"
 _STUCK: Final = frozenset({Phase.UNKNOWN, Phase.WAITING})
+#: A run's id, or that of a batch's row.
+_ID: Final = re.compile(r"[0-9a-z]{26}|.+-[0-9]+")
 
 
 _UNKNOWN: Final = (
@@ -60,7 +63,7 @@ class JournalViews:
         self._core = core
 
     def run(self, run: str) -> RunView:
-        state = self._core.journal.read(run)
+        state = self._read(run)
         if state is None:
             raise UnknownRun(
                 f"no run {safe(run)!r} in this journal: it was never accepted here, or its time is"
@@ -72,11 +75,20 @@ class JournalViews:
         standing = _standing(run, state, history, stopped, now=self._core.journal.now())
         return _view(standing)
 
+    def _read(self, run: str) -> State | None:
+        try:
+            return self._core.journal.read(run)
+        except JournalUnavailable:
+            # What Flower's user of Redis may read is named by the form of an id.
+            if _ID.fullmatch(run):
+                raise
+            return None
+
     def runs(self) -> RunsView:
         now = self._core.journal.now()
         latest, unended = self._latest(now), self._unended()
         states = [(one.run, one.state) for one in unended if one.state and not one.state.end]
-        unknown = [(run, s) for run, s in states if s.status is Status.UNKNOWN]
+        unknown = in_doubt(self._core, _LOOKED_AT)
         persons = [(run, s) for run, s in states if _for_a_person(s)]
         failed = [
             (one.run, one.state) for one in latest if one.state and one.state.end == Status.FAILED

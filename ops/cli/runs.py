@@ -22,7 +22,17 @@ from orchestrator.engine.effects import Totals
 from orchestrator.engine.events import Event
 from orchestrator.engine.state import State, Status
 from orchestrator.errors import NewerRelease
-from orchestrator.service import Core, Filter, Report, Run, StepReport, find, recent, stops
+from orchestrator.service import (
+    Core,
+    Filter,
+    Report,
+    Run,
+    StepReport,
+    find,
+    in_doubt,
+    recent,
+    stops,
+)
 from orchestrator.service.many import where
 from orchestrator.service.timeline import timeline as timeline_of
 
@@ -41,13 +51,16 @@ _COLOURS: Final = {
 def runs(limit: int, wanted: Filter, *, as_json: bool) -> None:
     """List the latest runs, newest first.
 
-    A filter looks at the latest 1000 runs, or at --limit of them if that is more.
+    A filter looks at the latest 1000 runs, or at --limit of them if that is more; --unknown at all
+    that are unknown.
     """
-    filtered = not wanted.empty
+    filtered, unknown = not wanted.empty, wanted.statuses == {Status.UNKNOWN}
     newer: list[str] = []
     with opened() as wiring:
         now = wiring.core.journal.now()
-        looked_at = recent(wiring.core, max(limit, LOOKED_AT) if filtered else limit, newer)
+        most = max(limit, LOOKED_AT) if filtered else limit
+        core = wiring.core
+        looked_at = in_doubt(core, most) if unknown else recent(core, most, newer)
         tell_stops(wiring.core, now)
     fitting = ((run, state) for run, state in looked_at if wanted.fits(state))
     found = list(islice(fitting, limit))
@@ -57,12 +70,12 @@ def runs(limit: int, wanted: Filter, *, as_json: bool) -> None:
             f" update this one to see them (durazzo explain {NewerRelease.code})"
         )
     if as_json:
-        more = {"looked_at": len(looked_at)} if filtered else {}
+        more = {"looked_at": len(looked_at)} if filtered and not unknown else {}
         rows = [_row(run, state, now) for run, state in found]
         terminal.put_json({"runs": rows} | more | ({"newer": newer} if newer else {}))
         return
-    _list(found, now, "no such runs" if looked_at else "no runs yet")
-    if filtered and looked_at:
+    _list(found, now, "no such runs" if looked_at or unknown else "no runs yet")
+    if filtered and not unknown and looked_at:
         oldest = telling.age(now - looked_at[-1][1].accepted)
         terminal.say(f"(of the latest {len(looked_at)} runs, the oldest accepted {oldest} ago)")
 

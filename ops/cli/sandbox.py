@@ -11,7 +11,7 @@ import click
 
 from ops.cli import terminal
 from ops.cli.commands import Command
-from ops.sandbox.guard import is_loopback
+from ops.loopback import is_loopback
 from ops.sandbox.server import serve
 from ops.sandbox.settings import (
     WORLDS,

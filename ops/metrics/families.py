@@ -63,7 +63,7 @@ FAMILIES: Final[Mapping[str, tuple[str, Sequence[str]]]] = {
         "How long the first run that is due has been so, 0 when none is.",
         (),
     ),
-    "durazzo_lanes": ("Lanes that unfinished runs and rows stand in.", ()),
+    "durazzo_lanes": ("Lanes that unfinished runs and rows stand in, and named ones.", ()),
     "durazzo_waiting_messages": (
         "Messages that no worker has taken, by lane and kind.",
         ("lane", "kind"),

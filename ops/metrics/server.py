@@ -128,10 +128,15 @@ class Server(ThreadingMixIn, WSGIServer):
         return f"http://{f'[{told}]' if ':' in told else told}:{port}"
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        if self._places.acquire(blocking=False):
-            super().process_request(request, client_address)
-        else:
+        if not self._places.acquire(blocking=False):
             self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except RuntimeError:
+            # There is no thread to be had, so none gives the place back.
+            self._places.release()
+            raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:

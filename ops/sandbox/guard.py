@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hmac
-from ipaddress import ip_address
 from typing import Final
-from urllib.parse import urlsplit
+
+from ops.loopback import host_of, is_loopback
 
 #: These say nothing of what was played.
 OPEN: Final = frozenset({"/", "/healthz"})
@@ -20,24 +20,7 @@ def admits(token: str, *, path: str, authorization: str, host: str) -> bool:
     if path in OPEN:
         return True
     if not token:
-        return is_loopback(_named(host))
+        return is_loopback(host_of(host))
     scheme, _, given = authorization.partition(" ")
     same = hmac.compare_digest(given.encode(errors="surrogateescape"), token.encode())
     return same and scheme.lower() == "bearer"
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches it."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
-def _named(host: str) -> str:
-    try:
-        return urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return ""

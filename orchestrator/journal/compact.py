@@ -22,6 +22,7 @@ from orchestrator.journal.seal import Seal
 VERSION: Final = 1
 _LENGTH: Final = struct.Struct(">I")
 _HEAD: Final = 1 + _LENGTH.size
+_CHANGED: Final = "a finished run was changed since it was put away"
 #: Without zlib's own head and sum. 8 KB: the dictionary and a usual run; more is slow to set up.
 _WINDOW: Final = -13
 #: The field that holds a run key: a text, where the others are JSON.
@@ -140,7 +141,10 @@ def resealed(
 
 
 def _clear(text: bytes) -> bytes:
-    (length,) = _LENGTH.unpack(text[1:_HEAD])
+    try:
+        (length,) = _LENGTH.unpack(text[1:_HEAD])
+    except struct.error:
+        raise SealBroken(_CHANGED) from None
     return text[_HEAD : _HEAD + length]
 
 
@@ -167,7 +171,7 @@ def _inflated(packed: bytes, text: bytes) -> bytes:
     try:
         return zlib.decompressobj(_WINDOW, zdict=dictionary).decompress(packed)
     except zlib.error:
-        raise SealBroken("a finished run was changed since it was put away") from None
+        raise SealBroken(_CHANGED) from None
 
 
 __all__ = ["VERSION", "Finished", "opened", "pack", "resealed", "unpack", "values_of"]

@@ -436,6 +436,10 @@ class Journal(Protocol):
         """
         ...
 
+    def doubted(self, limit: int) -> Sequence[Listed]:
+        """Runs in doubt, also while that is looked up or sent again; the longest first."""
+        ...
+
     def page(self, *, until: int, since: int, limit: int, after: str = "") -> Sequence[Listed]:
         """Runs accepted from ``since`` to ``until`` (ms), newest first, at most ``limit``.
 

@@ -90,8 +90,14 @@ class RedisReading:
                 return frozenset(found)
 
     def unended(self, first: int, limit: int) -> list[Listed]:
+        return self._listed(self._keys.due, first, limit)
+
+    def doubted(self, limit: int) -> list[Listed]:
+        return self._listed(self._keys.doubt, 0, limit)
+
+    def _listed(self, among: str, first: int, limit: int) -> list[Listed]:
         with answering(), self._client.pipeline(transaction=False) as pipeline:
-            found: Any = self._client.zrange(self._keys.due, first, first + limit - 1)
+            found: Any = self._client.zrange(among, first, first + limit - 1)
             runs = [run.decode() for run in found]
             for run in runs:
                 pipeline.hgetall(self._keys.run(run))

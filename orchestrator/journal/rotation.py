@@ -126,11 +126,11 @@ class Rotation:
     def rotate(self, tell: Callable[[Progress], None]) -> Rotated:
         """All that can be opened comes under the newest key. Raises JournalUnavailable.
 
-        It looks until there is nothing left to do: what was put away, or taken out, while it
-        looked for it is met the next time.
+        It looks until there is nothing left to do, twice at least: what was put away, or taken out,
+        while it looked for it is met the next time.
         """
         found = self._pass(1, 0, tell)
-        while found.tried and found.number < _PASSES:
+        while (found.tried or found.number == 1) and found.number < _PASSES:
             found = self._pass(found.number + 1, found.resealed, tell)
         return Rotated(
             resealed=found.resealed,

@@ -229,6 +229,13 @@ def recent(core: Core, limit: int = 20, newer: list[str] | None = None) -> list[
     return found
 
 
+def in_doubt(core: Core, limit: int = 1_000) -> list[tuple[str, State]]:
+    """Runs that are unknown, newest first: of ``limit`` that are in doubt for the longest."""
+    found = [(one.run, one.state) for one in core.journal.doubted(limit)]
+    unknown = [(run, s) for run, s in found if s is not None and s.status is Status.UNKNOWN]
+    return sorted(unknown, key=lambda one: one[1].accepted, reverse=True)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unfinished:
     """What goes on as soon as a worker is there."""

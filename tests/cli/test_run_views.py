@@ -161,6 +161,25 @@ def test_a_run_that_is_not_there_is_refused_with_what_to_do() -> None:
         views().run("gone")
 
 
+class Refusing(Sealed):
+    """For a user of Redis' who may not read the key."""
+
+    def read(self, run: str) -> State | None:
+        raise JournalUnavailable("the user may not use a key", reason="not-permitted")
+
+
+@pytest.mark.parametrize(
+    ("run", "told"),
+    [
+        ("01m80rg4hrtnfrkgbxrbry69h4", JournalUnavailable), ("may-1", JournalUnavailable),
+        ("2f1c7d0e-4d0b-4c9a-8a51-9d5f3f0c000a", UnknownRun), ("may", UnknownRun),
+    ],
+)  # fmt: skip
+def test_a_word_that_is_no_runs_id_is_no_trouble_of_redis(run: str, told: type[Exception]) -> None:
+    with pytest.raises(told):
+        JournalViews(cast("Any", Refusing({}))).run(run)
+
+
 @pytest.mark.parametrize(
     ("search", "meant"),
     [

@@ -395,6 +395,9 @@ def test_show_and_runs_tell_of_real_runs_without_a_value(durazzo: Shell) -> None
         failed: [],
     }
     assert "of the latest 3 runs" in both.err
+    doubted = durazzo("runs", "--unknown")
+    assert [line.split()[0] for line in doubted.out.splitlines()[1:]] == [unknown]
+    assert "latest" not in doubted.err, "all that are unknown were looked at"
     assert "no such runs" in durazzo("runs", "--workflow", "other").err
     for order in orders:
         assert durazzo.phone(order) not in told.out + everything.out + narrow.out + both.out

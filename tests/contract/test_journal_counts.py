@@ -11,6 +11,7 @@ from orchestrator.journal.archive import LIFE
 from orchestrator.journal.counts import Attempt
 from orchestrator.journal.port import Began, Claimed, Committed, Limit, Ref
 from orchestrator.journal.redis_archive import RedisArchive
+from orchestrator.journal.redis_gauges import RedisGauges
 from orchestrator.journal.seal import AesSeal
 from orchestrator.plan.graph import Graph
 from orchestrator.plan.model import Plan
@@ -204,6 +205,15 @@ def test_counts_outlive_what_they_count(world: World) -> None:
         archive.tidy(10)
     assert world.journal.read("run-1") is None
     assert told(world) == before
+
+
+def test_of_what_is_no_run_nobody_knows_when_it_was_sent(world: World) -> None:
+    """Messages name runs, and whoever has Redis may write messages."""
+    world.accept(plans.linear("a"))
+    refs = [Ref("run-1:log", "a", 1), Ref("run-1", "a", 1), Ref("nobody", "a", 1)]
+    log, known, unknown = RedisGauges(world.client, world.keys).sent(refs)
+    assert (log, unknown) == (0, 0)
+    assert known > 0
 
 
 # Their bound.

@@ -73,6 +73,21 @@ def test_a_look_up_that_is_begun_again_says_that_it_is_the_second(world: World) 
     assert state.visits[lease.ref.step].looks == 2
 
 
+def test_runs_in_doubt_are_listed_whatever_else_there_is_and_the_longest_first(
+    world: World,
+) -> None:
+    parked(world, "run-1")
+    world.advance(1_000)
+    lease = parked(world, "run-2")
+    world.advance(1_000)
+    world.accept(plans.linear("a"), "run-3")
+    assert [one.run for one in world.journal.doubted(10)] == ["run-1", "run-2"]
+    assert [one.run for one in world.journal.doubted(1)] == ["run-1"]
+    again = looking(world, lease)
+    assert again.commit(Result.SUCCEEDED) is Committed.YES
+    assert [one.run for one in world.journal.doubted(10)] == ["run-1"]
+
+
 def test_a_look_up_waits_for_its_turn_parked_and_pays_for_it_once(world: World) -> None:
     first, second = parked(world), parked(world, "run-2")
     world.advance(60_000)

@@ -18,10 +18,12 @@ from tests.deploy.native import Deployment
 #: For a machine without Redis' own program: the same words to the same server.
 _REDIS_CLI = """\
 #!{python}
+import os
 import sys
 import redis
 
-words, options = sys.argv[1:], {{"-p": "6379", "--user": None, "--pass": None}}
+words = sys.argv[1:]
+options = {{"-p": "6379", "--user": None, "--pass": os.environ.get("REDISCLI_AUTH")}}
 while words and words[0].startswith("-"):
     name = words.pop(0)
     if name != "--no-auth-warning":

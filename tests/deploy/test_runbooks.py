@@ -106,9 +106,9 @@ class Ward:
         token = (self.deployment.folder / "secrets" / "sandbox_token").read_text().strip()
         url = f"http://127.0.0.1:{self.deployment.ports['8099']}/faults"
         headers = {"Authorization": f"Bearer {token}"}
-        httpx.delete(url, headers=headers, trust_env=False).raise_for_status()
+        httpx.delete(url, headers=headers, trust_env=False, timeout=60).raise_for_status()
         if faults:
-            given = httpx.post(url, json=list(faults), headers=headers, trust_env=False)
+            given = httpx.post(url, json=list(faults), headers=headers, trust_env=False, timeout=60)
             given.raise_for_status()
 
     def in_doubt(self) -> str:

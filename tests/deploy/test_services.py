@@ -30,7 +30,7 @@ _REALITY: Final = specs_folder() / "overlays"
 
 def _asked(deployment: Deployment, port: str, path: str, **headers: str) -> httpx.Response:
     url = f"http://127.0.0.1:{deployment.ports[port]}{path}"
-    return httpx.get(url, headers=headers, trust_env=False, timeout=10)
+    return httpx.get(url, headers=headers, trust_env=False, timeout=60)
 
 
 def _secret(deployment: Deployment, name: str) -> str:

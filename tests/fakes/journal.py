@@ -207,6 +207,9 @@ class CheckedJournal:
     def unended(self, first: int, limit: int) -> Sequence[Listed]:
         return self.inner.unended(first, limit)
 
+    def doubted(self, limit: int) -> Sequence[Listed]:
+        return self.inner.doubted(limit)
+
     def page(self, *, until: int, since: int, limit: int, after: str = "") -> Sequence[Listed]:
         return self.inner.page(until=until, since=since, limit=limit, after=after)
 

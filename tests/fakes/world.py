@@ -224,6 +224,9 @@ class StoppingJournal:
     def unended(self, first: int, limit: int) -> Sequence[Listed]:
         return self._inner.unended(first, limit)
 
+    def doubted(self, limit: int) -> Sequence[Listed]:
+        return self._inner.doubted(limit)
+
     def page(self, *, until: int, since: int, limit: int, after: str = "") -> Sequence[Listed]:
         return self._inner.page(until=until, since=since, limit=limit, after=after)
 

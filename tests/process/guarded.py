@@ -73,7 +73,7 @@ def guarded(folder: Path, *, less: str = "") -> Iterator[Guarded]:
     )  # fmt: skip
     at = Guarded(port=port)
     try:
-        wait_for(lambda: _answers(at), "Valkey")
+        wait_for(lambda: _answers(at), "Valkey", seconds=60)
         yield at
     finally:
         server.kill()

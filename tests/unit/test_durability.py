@@ -90,7 +90,7 @@ def test_a_wrong_password_is_said_and_not_repeated(client: Any) -> None:
 
 @server
 def test_a_user_who_may_not_even_ping_is_said(client: Any) -> None:
-    with pytest.raises(JournalUnavailable, match="the user may not do what durazzo needs"):
+    with pytest.raises(JournalUnavailable, match="the user may not run PING, which durazzo needs"):
         ask(as_user(client, "right", "-ping"))
 
 

@@ -250,6 +250,21 @@ def test_a_link_that_somebody_put_there_is_not_followed(tmp_path: Path) -> None:
     assert lines[0]["error"] == "ELOOP"
 
 
+def test_a_pipe_or_a_link_that_somebody_put_there_is_passed_over(tmp_path: Path) -> None:
+    at = tmp_path / "at"
+    at.mkdir()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_text(THREADS.dump())
+    file_of(at, 1).symlink_to(elsewhere)
+    os.mkfifo(file_of(at, 2))
+    found: list[Vitals] = []
+    reads = threading.Thread(target=lambda: found.extend(read(at)), daemon=True)
+    reads.start()
+    reads.join(60)
+    assert not reads.is_alive()
+    assert found == []
+
+
 def test_the_folder_is_the_users_own_unless_it_is_named() -> None:
     assert folder({"DURAZZO_HEALTH_DIR": "/run/x"}) == Path("/run/x")
     assert str(os.getuid()) in folder({}).name
@@ -327,10 +342,9 @@ def test_a_folder_of_somebody_elses_is_not_written_to(
 
 
 def test_a_process_that_shows_nothing_has_no_thread_and_no_file() -> None:
-    before = threading.active_count()
     signs = Signs()
     signs.begin()
-    assert threading.active_count() == before
+    assert not signs._thread.is_alive()
     signs.end()
 
 

@@ -164,6 +164,13 @@ def test_no_credential_goes_out_in_clear_text(
     assert found == refused("a.example", "clear-text-refused")
 
 
+@pytest.mark.parametrize("url", ["http://[::1/", "http://[bad/x", "http://a\u2100b.example/"])
+def test_what_is_no_url_is_not_called_and_breaks_nothing(make: Make, url: str) -> None:
+    found = send(make(resolve=Names(bad=["10.0.0.5"])), url)
+    assert isinstance(found, NoAnswer)
+    assert found.stage == "not-sent"
+
+
 def test_a_connection_without_a_credential_is_not_taken_for_one(make: Make, server: Server) -> None:
     """Both calls go to one place, which was judged for the first alone."""
     port = server.url.rpartition(":")[2]
