@@ -16,7 +16,7 @@ from ops.flower.asking import Asking
 from ops.flower.pages import exact
 from ops.flower.views import RunView
 from orchestrator.engine.events import Event
-from orchestrator.engine.state import Result, State
+from orchestrator.engine.state import Result, State, Status
 from orchestrator.errors import JournalUnavailable, NewerRelease, UnknownRun
 from orchestrator.journal.port import Listed, Stop
 from tests.fakes.bench import START, Bench
@@ -52,6 +52,9 @@ class Sealed:
 
     def unended(self, first: int, limit: int) -> list[Listed]:
         return [one for one in self._listed() if one.state and not one.state.end][first:][:limit]
+
+    def doubted(self, limit: int) -> list[Listed]:
+        return [x for x in self.unended(0, limit) if x.state and x.state.status is Status.UNKNOWN]
 
     def page(self, *, until: int, since: int, limit: int, after: str) -> list[Listed]:
         return [] if after else [one for one in self._listed() if since <= one.accepted <= until]

@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from ops.lab import CHECKOUT, wait_for
+from orchestrator.service import Run
 from tests.deploy.conftest import deploy
 from tests.deploy.native import Deployment
 from tests.process.house import CHARGE_AND_TEXT, DECLINED, FROM
@@ -78,11 +79,10 @@ class Ward:
     def phone() -> str:
         return f"+1555863{next(_NUMBERS)}"
 
-    def state(self, run: str) -> str:
-        return str(self.json("show", run)["state"])
-
     def comes_to(self, run: str, state: str) -> None:
-        wait_for(lambda: self.state(run) == state, f"{run} to be {state}", seconds=120)
+        with self.deployment.core() as core:
+            found = Run(core, run)
+            wait_for(lambda: found.status() == state, f"{run} to be {state}", seconds=120)
 
     def batch(self, rows: int) -> str:
         sid = self.deployment.folder / "secrets" / "providers" / "TWILIO_ACCOUNT_SID"
@@ -179,11 +179,13 @@ def too_many(ward: Ward, number: int) -> None:
 
 
 def _finishes(ward: Ward, rows: int) -> None:
-    def ended() -> bool:
-        shown = ward.json("batch", "show", ward.names["BATCH"])
-        return bool(shown["rows"].get("succeeded", 0) == rows)
+    with ward.deployment.core() as core:
 
-    wait_for(ended, "the batch", seconds=120)
+        def ended() -> bool:
+            batch = core.batches.read(ward.names["BATCH"])
+            return batch is not None and batch.ends.get("succeeded", 0) == rows
+
+        wait_for(ended, "the batch", seconds=120)
 
 
 def redis_down(ward: Ward, number: int) -> None:

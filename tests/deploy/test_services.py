@@ -96,8 +96,10 @@ def _reminders(deployment: Deployment) -> str:
 
 
 def _ended(deployment: Deployment, batch: str) -> int:
-    shown = json.loads(deployment.durazzo("batch", "show", batch, "--json").stdout)
-    return sum(shown["rows"].get(end, 0) for end in ("succeeded", "failed", "cancelled"))
+    with deployment.core() as core:
+        found = core.batches.read(batch)
+        assert found is not None
+        return found.ended
 
 
 def _have_ended(deployment: Deployment, batch: str, rows: int) -> bool:
