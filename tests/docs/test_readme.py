@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ops.lab import CHECKOUT
+from orchestrator.settings import NAMES
 from tests.docs import console
 from tests.process.house import House
 
@@ -61,3 +62,10 @@ def test_every_command_is_in_the_readme() -> None:
     assert len(listed) >= 10
     readme = README.read_text()
     assert [name for name in listed if name not in readme] == []
+
+
+def test_every_setting_is_on_the_settings_page() -> None:
+    page = (CHECKOUT / "ops" / "docs" / "settings.md").read_text()
+    told = set(re.findall(r"`(DURAZZO_[A-Z_]+)`", page))
+    developers = {"DURAZZO_CHAOS_BREAK", "DURAZZO_PUBLISHED_OPENAPI", "DURAZZO_REWRITE_GOLDEN"}
+    assert told == NAMES - developers
