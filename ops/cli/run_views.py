@@ -21,11 +21,11 @@ from ops.cli.terminal import UNICODE
 from ops.flower.views import RunRow, RunsView, RunView, StepRow, Table
 from orchestrator.engine.effects import Effect, Totals
 from orchestrator.engine.events import Event
-from orchestrator.engine.state import Phase, Result, State, Status, Visit
+from orchestrator.engine.state import Phase, Result, State, Status
 from orchestrator.errors import JournalUnavailable, UnknownRun
 from orchestrator.journal.port import Listed, Stop
 from orchestrator.plan.model import HttpCall, Plan, Step
-from orchestrator.service import Core, Report, StepReport, in_doubt, stops
+from orchestrator.service import Core, StepReport, in_doubt, report_of, stops
 from orchestrator.service.many import where
 from orchestrator.service.timeline import PROVIDER_STOPPED, Entry, What
 from orchestrator.service.timeline import timeline as timeline_of
@@ -140,8 +140,9 @@ def _standing(
     entries = [_without_amount(entry) for entry in timeline_of(history, plan)]
     if len(stopped) == 1:
         plan = _stand_in(state, stopped[0].provider, _at_a_stop(state, entries))
+    told = report_of(run, state, history, [step for step, _ in state.in_order])
     return Standing(
-        report=_report(run, state, history),
+        report=replace(told, effects=_untold(state.effects)),
         state=state,
         plan=plan,
         entries=entries,
@@ -174,46 +175,6 @@ def _at_a_stop(state: State, entries: Sequence[Entry]) -> set[str]:
         for step, visit in state.visits.items()
         if visit.phase is Phase.WAITING and waits.get(step) == PROVIDER_STOPPED
     }
-
-
-def _report(run: str, state: State, history: Sequence[Event]) -> Report:
-    calls = Counter(str(event.fields.get("s")) for event in history if event.kind == "begun")
-    steps = [_step(step, visit, calls[step]) for step, visit in state.in_order]
-    blamed = _blamed(state, steps)
-    return Report(
-        run=run,
-        workflow=state.name,
-        state=state.status,
-        outputs={},
-        steps=steps,
-        error=blamed,
-        error_code=state.code or (blamed.code or blamed.state if blamed else ""),
-        effects=_untold(state.effects),
-        accepted=state.accepted,
-        ended=state.ended,
-        forgotten=state.forgotten,
-    )
-
-
-def _step(step: str, visit: Visit, calls: int) -> StepReport:
-    return StepReport(
-        step=step,
-        state=visit.phase.value,
-        visits=visit.number,
-        # Of a story that is not read, at least those of the latest visit.
-        attempts=max(calls, visit.attempts),
-        status=visit.status,
-        code=visit.code,
-        detail=visit.detail,
-    )
-
-
-def _blamed(state: State, steps: Sequence[StepReport]) -> StepReport | None:
-    """As ``Run.report`` has it."""
-    if step := state.failed_step:
-        never = StepReport(step=step, state=Phase.CANCELLED, visits=0, attempts=0, status=0)
-        return next((found for found in steps if found.step == step), never)
-    return next((found for found in steps if found.state == Phase.UNKNOWN), None)
 
 
 def _view(standing: Standing) -> RunView:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 from typing import Final
 
 import click
 
+from ops import bearer
 from ops.cli import terminal
 from ops.cli.commands import Command
 from ops.loopback import is_loopback
@@ -24,7 +24,6 @@ from orchestrator.errors import SettingsRefused
 from orchestrator.settings import secret_of
 
 _TOKEN: Final = "DURAZZO_SANDBOX_TOKEN"  # noqa: S105
-_USABLE: Final = re.compile(r"[!-~]{16,200}")
 
 
 @click.command(
@@ -89,8 +88,6 @@ def _token(host: str) -> str:
         raise SettingsRefused(
             f"on {host} strangers could read the ledger: set {_TOKEN}, or leave --host out"
         )
-    if token and not _USABLE.fullmatch(token):
-        raise SettingsRefused(
-            f"{_TOKEN} must be 16 to 200 printable ASCII characters without spaces"
-        )
+    if token and not bearer.is_usable(token):
+        raise SettingsRefused(f"{_TOKEN} must be {bearer.USABLE}")
     return token

@@ -10,7 +10,16 @@ from __future__ import annotations
 from orchestrator.service.accounts import check_accounts
 from orchestrator.service.control import cancel, pause, resume
 from orchestrator.service.core import Core
-from orchestrator.service.inspect import Report, Run, StepReport, find, in_doubt, recent, unfinished
+from orchestrator.service.inspect import (
+    Report,
+    Run,
+    StepReport,
+    find,
+    in_doubt,
+    recent,
+    report_of,
+    unfinished,
+)
 from orchestrator.service.many import Filter, each, select
 from orchestrator.service.resolve import resolve
 from orchestrator.service.retry import retry
@@ -21,6 +30,7 @@ from orchestrator.service.validate import Loaded, validate
 __all__ = [
     "Core", "Filter", "Loaded", "Report", "Run", "StepReport", "cancel", "check_accounts",
     "check_inputs", "each",
-    "find", "go_on", "house", "in_doubt", "pause", "recent", "resolve", "resume", "retry", "select",
+    "find", "go_on", "house", "in_doubt", "pause", "recent", "report_of", "resolve", "resume",
+    "retry", "select",
     "stop_all", "stops", "submit", "unfinished", "validate",
 ]  # fmt: skip

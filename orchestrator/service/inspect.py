@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from orchestrator.engine.advance import DEADLINE_PASSED
@@ -169,27 +169,11 @@ class Run:
     def report(self) -> Report:
         state = self.state()
         graph = self._core.plans.graph(state.plan)
-        calls = Counter(e.fields["s"] for e in self.history() if e.kind == "begun")
-        steps = [
-            _step_report(step.id, state.visits[step.id], calls[step.id])
-            for step in graph.plan.steps
-            if step.id in state.visits
-        ]
-        blamed = _blamed(state, steps)
-        return Report(
-            run=self.id,
-            workflow=state.name,
-            state=state.status,
+        steps = [step.id for step in graph.plan.steps if step.id in state.visits]
+        return replace(
+            report_of(self.id, state, self.history(), steps),
             outputs=self._outputs(graph),
             secrets=secret_outputs(graph.plan),
-            steps=steps,
-            error=blamed,
-            error_code=state.code or (blamed.code or blamed.state if blamed else ""),
-            effects=state.effects,
-            accepted=state.accepted,
-            ended=state.ended,
-            forgotten=state.forgotten,
-            accounts=read_accounts(state.accounts),
         )
 
     def key(self) -> str | None:
@@ -209,6 +193,27 @@ class Run:
         )
         values = {name: evaluate(node, context) for name, node in nodes}
         return {name: value for name, value in values.items() if not isinstance(value, Missing)}
+
+
+def report_of(run: str, state: State, history: Iterable[Event], steps: Iterable[str]) -> Report:
+    """What needs no key: all but the outputs. ``steps``: those that were entered, in order."""
+    calls = Counter(event.fields["s"] for event in history if event.kind == "begun")
+    told = [_step_report(step, state.visits[step], calls[step]) for step in steps]
+    blamed = _blamed(state, told)
+    return Report(
+        run=run,
+        workflow=state.name,
+        state=state.status,
+        outputs={},
+        steps=told,
+        error=blamed,
+        error_code=state.code or (blamed.code or blamed.state if blamed else ""),
+        effects=state.effects,
+        accepted=state.accepted,
+        ended=state.ended,
+        forgotten=state.forgotten,
+        accounts=read_accounts(state.accounts),
+    )
 
 
 def recent(core: Core, limit: int = 20, newer: list[str] | None = None) -> list[tuple[str, State]]:
@@ -287,7 +292,8 @@ def _step_report(step: str, visit: Visit, attempts: int) -> StepReport:
         step=step,
         state=visit.phase.value,
         visits=visit.number,
-        attempts=attempts,
+        # Of a history that was not read, those of the latest visit at least.
+        attempts=max(attempts, visit.attempts),
         status=visit.status,
         code=visit.code,
         detail=visit.detail,
